@@ -1,0 +1,1 @@
+"""Measurements, each against the figure that it has to reach: ``make bench``."""

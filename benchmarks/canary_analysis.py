@@ -1,0 +1,168 @@
+"""How often the canary analysis is wrong, how fast it is right, and what it costs: simulated, from fixed seeds.
+
+Usage: python benchmarks/canary_analysis.py [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import islice
+from math import comb, log
+from pathlib import Path
+from random import Random
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from canary_world import STEPS, World, constant, schedule, ticks
+
+from reconciler.core.analysis import analyse, control_history
+from reconciler.core.fold import Fold, bar_of
+from reconciler.core.state import AnalysisPolicy, ControlHistory, Step, Tick
+
+HOUR = 360
+"""Ticks of ten seconds in the history."""
+
+FINAL = (Step(2500, 600), Step(10_000, 0))
+"""A step whose bar is the policy's own."""
+
+
+def upper_bound(wrong: int, runs: int, level: float = 0.01) -> float:
+    """Clopper-Pearson: the largest probability under which so few would be wrong at least once in 1 / ``level``."""
+    low, high = wrong / runs, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        tail = sum(comb(runs, k) * middle**k * (1 - middle) ** (runs - k) for k in range(wrong + 1))
+        low, high = (middle, high) if tail > level else (low, middle)
+    return high
+
+
+def policy_for(world: World) -> AnalysisPolicy:
+    return AnalysisPolicy(interval=world.interval)
+
+
+def past(world: World, chance: Random) -> ControlHistory:
+    """What an hour without an attempt tells."""
+    return control_history(tuple(ticks(world, chance, constant(0, HOUR), attempt=0)))
+
+
+def caught_at(world: World, seed: int, *, history: bool = False, plan: tuple[tuple[int, int], ...] = ()) -> int | None:
+    """Number of the tick at which a release is called regressed, None when it never is."""
+    chance = Random(seed)
+    known = past(world, chance) if history else ControlHistory()
+    policy = policy_for(world)
+    fold = Fold(policy, (bar_of(policy, STEPS, 2).ratio,), known)
+    for number, tick in enumerate(ticks(world, chance, iter(plan or schedule(STEPS, world.interval)))):
+        fold.add(tick)
+        if fold.caught is not None:
+            return number
+    return None
+
+
+def ever_passed(world: World, seed: int, *, history: bool = False) -> bool:
+    """Whether a release at the bar is certified at any of 60 looks, against the budget or against the control."""
+    chance = Random(seed)
+    known = past(world, chance) if history else ControlHistory()
+    policy = policy_for(world)
+    bar = bar_of(policy, FINAL, 0)
+    fold, threshold = Fold(policy, (bar.ratio,), known), -log(policy.false_pass)
+    for tick in ticks(world, chance, schedule(FINAL, world.interval)):
+        fold.add(tick)
+        seen = fold.failures
+        if max(seen.kept.log_kept(bar.share), seen.passes[bar.ratio].log_e) >= threshold:
+            return True
+    return False
+
+
+def spread_over_cores(job: Callable[[int], object], runs: int) -> list[object]:
+    """The job for seeds 0 to ``runs`` - 1, in order."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(job, range(runs), chunksize=max(1, runs // 40)))
+
+
+def false_rollbacks(runs: int) -> None:
+    print(f"\nEqually good canaries, {runs:,} each, 1 -> 5 -> 25 % over 20 min, a look every 10 s, alpha 1 %")
+    print(f"{'service':44} {'history':8} {'rolled back':>12} {'99 % bound':>11}")
+    busy, small = World(rate=500, errors=0.001), World(rate=50, errors=0.01)
+    cases = [
+        (f"{label}, {clumps}", World(one.rate, one.errors, clump=clump), history)
+        for label, one in (("500 req/s, 0.1 % errors", busy), ("50 req/s, 1 % errors", small))
+        for clump, clumps in ((1, "independent"), (5, "clumps of 5"), (20, "clumps of 20"))
+        for history in (True, False)
+    ]
+    cases.append(("500 req/s, latency 60 ms, lognormal", World(rate=500, errors=0.001, median=60), False))
+    for label, world, history in cases:
+        wrong = sum(one is not None for one in spread_over_cores(partial(caught_at, world, history=history), runs))
+        known = "1 h" if history else "none"
+        print(f"{label:44} {known:8} {wrong / runs:12.2%} {upper_bound(wrong, runs):11.2%}", flush=True)
+
+
+def detections(runs: int) -> None:
+    print(f"\nBad canaries, {runs:,} each, at 5 % of 500 req/s from the first tick on, no history")
+    print(f"{'release':44} {'look':6} {'in 2 looks':>10} {'in 3':>7} {'ever':>7} {'median':>8} {'requests':>9}")
+    nearly_none = 1e-6
+    cases = [
+        ("fails 20 %, control none", World(errors=nearly_none, worse=0.2 / nearly_none, interval=1), 60),
+        ("fails 20 %, control 0.1 %", World(errors=0.001, worse=200, interval=1), 60),
+        ("three times slower, 20 ms", World(errors=nearly_none, median=20, slower=3, interval=1), 60),
+        ("three times slower, 60 ms", World(errors=nearly_none, median=60, slower=3, interval=1), 60),
+        ("twice as slow, 60 ms", World(errors=nearly_none, median=60, slower=2, interval=1), 120),
+        ("fails 5 times as often, control 0.1 %", World(errors=0.001, worse=5), 120),
+    ]
+    for label, world, most in cases:
+        found = spread_over_cores(partial(caught_at, world, plan=tuple(constant(500, most))), runs)
+        when = sorted(one for one in found if isinstance(one, int))
+        two, three = (sum(one <= looks for one in when) / runs for looks in (2, 3))
+        typical = median(when) if when else 0
+        requests = typical * world.interval * world.rate * 0.05
+        print(
+            f"{label:44} {world.interval:4g} s {two:10.1%} {three:7.1%} {len(when) / runs:7.1%}"
+            f" {typical * world.interval:6g} s {requests:9.0f}",
+            flush=True,
+        )
+
+
+def false_passes(runs: int) -> None:
+    print(f"\nCanaries exactly at the bar (1 %, twice the control's 0.5 %), {runs:,} each, 60 looks, beta 5 %")
+    print(f"{'service':44} {'history':8} {'certified':>12} {'99 % bound':>11}")
+    for label, world, history in (
+        ("100 req/s, independent", World(rate=100, errors=0.005, worse=2), False),
+        ("500 req/s, independent", World(rate=500, errors=0.005, worse=2), False),
+        ("500 req/s, clumps of 5", World(rate=500, errors=0.005, worse=2, clump=5), True),
+        ("500 req/s, clumps of 5", World(rate=500, errors=0.005, worse=2, clump=5), False),
+    ):
+        wrong = sum(map(bool, spread_over_cores(partial(ever_passed, world, history=history), runs)))
+        known = "1 h" if history else "none"
+        print(f"{label:44} {known:8} {wrong / runs:12.2%} {upper_bound(wrong, runs):11.2%}", flush=True)
+
+
+def cost() -> None:
+    print("\nTime of one analysis of an attempt with 100 ticks (best of 20)")
+    for label, world in (("errors", World(errors=0.01)), ("errors and latency", World(errors=0.01, median=60))):
+        log_of_ticks: tuple[Tick, ...] = tuple(islice(ticks(world, Random(1), schedule(STEPS, 10)), 101))
+        policy, best = policy_for(world), 1e9
+        for _ in range(20):
+            start = time.perf_counter()
+            analyse(policy, STEPS, 2, log_of_ticks, ControlHistory(), log_of_ticks[-1].reading.at)
+            best = min(best, time.perf_counter() - start)
+        print(f"{label:44} {best * 1000:6.2f} ms, {best * 10_000:5.1f} us a tick")
+
+
+def run(quick: bool) -> None:
+    """Print all tables; ``quick`` takes some 20 s, the whole some minutes."""
+    cost()
+    detections(200 if quick else 2000)
+    false_passes(200 if quick else 2000)
+    false_rollbacks(300 if quick else 10_000)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer runs")
+    run(parser.parse_args().quick)

@@ -1,0 +1,32 @@
+"""What the API needs of the daemon. Every call may block shortly, and is made from several threads."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from reconciler.core.state import Key, Verb
+from reconciler.core.view import EnvironmentView
+from reconciler.ports import Store
+
+__all__ = ["Application", "EnvironmentView"]
+
+
+class Application(Protocol):
+    """The daemon, as the API sees it."""
+
+    @property
+    def store(self) -> Store:
+        """What is remembered."""
+        ...
+
+    def environments(self) -> tuple[EnvironmentView, ...]:
+        """Every key that a manifest asks for or that has a state, in any order."""
+        ...
+
+    def environment(self, key: Key) -> EnvironmentView | None:
+        """One key; None when neither a manifest nor the store knows it."""
+        ...
+
+    def submit(self, key: Key, verb: Verb, who: str, reason: str, until: float | None) -> int:
+        """Store a request, have the key looked at, and return the request's id. ``until`` is in Unix seconds."""
+        ...

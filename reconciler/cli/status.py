@@ -1,0 +1,100 @@
+"""``prodsprint status``: what every environment is doing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+from prodsprint.v1 import Environment, GetEnvironmentRequest, ListEnvironmentsRequest, WatchRequest
+
+from reconciler.cli import output
+from reconciler.cli.client import Client, add_connection, connect, key
+from reconciler.cli.exit_codes import ExitCode
+
+SUMMARY = "show what every environment is doing"
+EXAMPLES = """examples:
+  prodsprint status
+  prodsprint status checkout/prod -w
+  prodsprint status -o json | jq '.[].health_status'
+
+exit code 6: an environment that was asked for is Degraded"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command line."""
+    parser.add_argument("key", nargs="?", type=key, help="PROJECT/ENVIRONMENT or WORKSPACE/PROJECT/ENVIRONMENT")
+    parser.add_argument("--workspace", default="", help="only this workspace")
+    parser.add_argument("-w", "--watch", action="store_true", help="print again whenever something changes")
+    output.add_format(parser)
+    add_connection(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print, once or until interrupted."""
+    with connect(args) as client:
+        found = _print(client, args)
+        if not args.watch:
+            return ExitCode.DEGRADED if any(one.health_status == "Degraded" for one in found) else ExitCode.OK
+        wanted = WatchRequest(workspace=args.workspace, key=args.key or "")
+        for message in client.status.Watch(wanted, metadata=client.metadata):
+            if message.HasField("event"):
+                _print(client, args)
+    return ExitCode.OK
+
+
+def _print(client: Client, args: argparse.Namespace) -> list[Environment]:
+    found = environments(client, args.workspace, args.key)
+    if args.watch and sys.stdout.isatty():
+        output.write("\x1b[H\x1b[2J")
+    empty = "no environment yet: commit a prodsprint.yaml to the config repo"
+    output.show(args.output, found, row, lambda one: one.key, wide=("target", "digest", "endpoints"), empty=empty)
+    if args.output in {"table", "wide"}:
+        for one in found:
+            if one.problem:
+                output.write(f"\n{one.key}: {one.problem}")
+    return found
+
+
+def environments(client: Client, workspace: str, one: str | None) -> list[Environment]:
+    """Every environment, or the one that is asked for, over as many pages as it takes."""
+    if one:
+        return [client.call(client.status.GetEnvironment, GetEnvironmentRequest(key=one)).environment]
+    found: list[Environment] = []
+    token = ""
+    while True:
+        request = ListEnvironmentsRequest(workspace=workspace, page_size=200, page_token=token)
+        page = client.call(client.status.ListEnvironments, request)
+        found += page.environments
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def row(one: Environment) -> Mapping[str, str]:
+    """The columns of one environment."""
+    ready = sum(1 for instance in one.instances if instance.digest == one.stable.digest and instance.status == "ready")
+    serving = [instance for instance in one.instances if instance.digest == one.stable.digest]
+    return {
+        "key": one.key,
+        "serves": one.stable.version or "-",
+        "wanted": one.desired.version,
+        "sync": one.sync_status,
+        "health": one.health_status,
+        "ready": f"{ready}/{len(serving)}" if serving else "",
+        "rollout": _rollout(one),
+        "target": one.target,
+        "digest": one.stable.digest[:12],
+        "endpoints": " ".join(instance.endpoint for instance in serving),
+        "waiting for": one.waiting_for,
+    }
+
+
+def _rollout(one: Environment) -> str:
+    if not one.HasField("rollout"):
+        return ""
+    current = one.rollout
+    phase = current.phase.replace("_", " ")
+    if current.phase == "stepping":
+        phase = f"step {current.step}/{current.steps} at {output.weight(current.weight)}"
+    return f"{current.release.version} {phase}" + (" (held)" if current.HasField("held_since") else "")

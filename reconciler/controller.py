@@ -1,0 +1,78 @@
+"""Takes one key off the queue, reconciles it, and says when it is looked at again. One call does one unit of work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from reconciler.core.outcome import RequeueAfter, StaleGenerationError, TerminalError, TransientError, backoff
+from reconciler.core.state import Key
+from reconciler.reconcile import Look, Ports, reconcile
+from reconciler.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+STALLED_RESYNC = 30.0
+"""Seconds until a key that waits for a person or a commit is looked at again all the same."""
+
+
+@dataclass(slots=True)
+class Controller:
+    """Reconciles keys. ``watch`` is told of every look and of every failure (with None), and how many seconds it took."""
+
+    ports: Ports
+    queue: WorkQueue[Key]
+    watch: Callable[[Key, Look | None, str, float], None]
+    jitter: Callable[[float], float]
+    failures: dict[Key, int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Work until the queue is closed. Any number of workers may do so at the same time."""
+        while (key := self.queue.take()) is not None:
+            self.queue.done(key, self.process(key))
+
+    def process_one(self) -> Key | None:
+        """Reconcile one key that is due now; None when there is none."""
+        key = self.queue.take_due()
+        if key is not None:
+            self.queue.done(key, self.process(key))
+        return key
+
+    def process(self, key: Key) -> float | None:
+        """Reconcile a key and return the delay until the next look; None for not by itself. Raises nothing."""
+        started = self.ports.clock.now()
+        look: Look | None = None
+        try:
+            look = reconcile(key, self.ports)
+            result, again = self._result(look), self._again(look)
+            self.failures.pop(key, None)
+        except StaleGenerationError:
+            result, again = "stale", 0.0
+        except TerminalError as error:
+            log.error("%s: %s", key, error, extra={"key": str(key)})  # noqa: TRY400  # the message says it all
+            result, again = "terminal_error", STALLED_RESYNC
+        except TransientError as error:
+            result, again = "transient_error", self._back_off(key, str(error))
+        except Exception as error:  # one key's bug must not take the worker of all the others
+            log.exception("%s: unexpected error", key, extra={"key": str(key)})
+            result, again = "error", self._back_off(key, repr(error))
+        self.watch(key, look, result, self.ports.clock.now().since(started))
+        return again
+
+    def _result(self, look: Look) -> str:
+        if look.decision.changed:
+            return "changed"
+        return "acted" if look.decision.due.actions else "noop"
+
+    def _again(self, look: Look) -> float | None:
+        outcome = look.decision.outcome
+        if isinstance(outcome, RequeueAfter):
+            return self.jitter(outcome.delay) if outcome.delay > 1 else outcome.delay
+        return STALLED_RESYNC
+
+    def _back_off(self, key: Key, error: str) -> float:
+        self.failures[key] = self.failures.get(key, 0) + 1
+        delay = self.jitter(backoff(self.failures[key]))
+        log.warning("%s: %s; next try in %.1f s", key, error, delay, extra={"key": str(key)})
+        return delay

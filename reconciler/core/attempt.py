@@ -1,0 +1,117 @@
+"""How an attempt begins and ends, and what history keeps of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from reconciler.core import gate, plan, rollback
+from reconciler.core.digest import release_digest, short
+from reconciler.core.inputs import Draft
+from reconciler.core.state import Attempt, Phase, Release, Result, Rollout, RolloutKind, Tick
+from reconciler.core.units import format_percent
+
+
+def begin(draft: Draft) -> None:
+    """Start an attempt for what is desired, if it differs from what serves and the gates allow it."""
+    desired, state = draft.inputs.desired, draft.state
+    if desired is None or state.rollout is not None:
+        return
+    digest = release_digest(desired)
+    if state.stable is not None and digest == state.stable.digest:
+        if desired != state.stable.desired:
+            _new_settings(draft, Release(digest, desired))
+        return
+    verdict = gate.fold(
+        (
+            gate.quarantine(state, digest),
+            gate.pause(state, draft.now),
+            gate.order(desired, draft.inputs.predecessor),
+        )
+    )
+    if verdict.answer is not gate.Answer.ALLOW:
+        draft.wait(verdict.gate.capitalize(), verdict.reason, verdict.who, verdict.until)
+        return
+    attempt, now = state.attempts + 1, draft.now
+    control = draft.inputs.control
+    release = Release(digest, desired)
+    rollout = Rollout(attempt, RolloutKind.RELEASE, release, Phase.STEPPING, 0, now, now, control=control)
+    draft.change(attempts=attempt, rollout=rollout)
+    before = state.stable.desired.artifact.version if state.stable else "nothing"
+    steps = " → ".join(format_percent(step.weight) for step in plan.steps_of(rollout, state.stable))
+    message = f"{before} → {desired.artifact.version} ({short(digest)}) by {steps}"
+    revision = desired.artifact.revision
+    draft.say("rollout.started", message, attempt=attempt, digest=digest, revision=revision, commit=desired.commit)
+
+
+def _new_settings(draft: Draft, release: Release) -> None:
+    # The newest settings win without a rollout: replicas, port and bake times don't change what was certified.
+    certified = tuple(release if one.digest == release.digest else one for one in draft.state.certified)
+    before = draft.state.stable
+    draft.change(stable=release, certified=certified)
+    desired = release.desired
+    if before is not None and replace(before.desired, commit=desired.commit, path=desired.path) != desired:
+        draft.say("settings.changed", f"settings of {desired.artifact.version} follow commit {desired.commit[:12]}")
+
+
+def finish(draft: Draft) -> None:
+    """End an attempt once the observation shows that nothing of it is left to do."""
+    rollout, observed = draft.state.rollout, draft.inputs.observed
+    if rollout is None or rollout.phase is Phase.STEPPING:
+        return
+    promoted = rollout.phase is Phase.PROMOTING
+    there = {one.digest for one in observed.instances}
+    if observed.error or rollout.confirmed is None or _leaving(draft, rollout) & there:
+        if promoted:
+            draft.wait("Draining", "the replaced instances finish what is in flight", "nobody: they are stopped soon")
+        else:
+            draft.wait("RollingBack", f"the way back is being finished: {rollout.reason}", "nobody")
+        return
+    result = Result.PROMOTED if promoted else (rollout.result or Result.ROLLED_BACK)
+    into_history(draft, rollout, result)
+    if promoted:
+        draft.change(stable=rollout.release, rollout=None)
+    else:
+        draft.change(rollout=None)
+
+
+def _leaving(draft: Draft, rollout: Rollout) -> set[str]:
+    if rollout.phase is Phase.ROLLING_BACK:
+        return {rollout.release.digest}
+    stable = draft.state.stable
+    return {stable.digest} - {rollout.release.digest} if stable else set()
+
+
+def into_history(draft: Draft, rollout: Rollout, result: Result) -> None:
+    """Record how an attempt ended; the caller takes it out of the state."""
+    artifact, now = rollout.release.desired.artifact, draft.now
+    back = rollout.phase is Phase.ROLLING_BACK and rollout.confirmed is not None
+    restore = rollout.confirmed.since(rollout.entered) if back and rollout.confirmed else None
+    met = _met(draft.inputs.ticks) if back else 0
+    attempt = Attempt(
+        attempt=rollout.attempt,
+        kind=rollout.kind,
+        digest=rollout.release.digest,
+        version=artifact.version,
+        revision=artifact.revision,
+        commit=rollout.release.desired.commit,
+        result=result,
+        reason=rollout.reason,
+        started=rollout.started.wall,
+        ended=now.wall,
+        bad_requests=met,
+        restore_seconds=restore,
+    )
+    draft.change(history=(attempt, *draft.state.history)[: rollback.MOST_HISTORY])
+    message = f"{artifact.version} {result.replace('_', ' ')}: {rollout.reason}"
+    draft.say(f"rollout.{result}", message, attempt=rollout.attempt, requests=met, restore_seconds=restore)
+
+
+def _met(ticks: tuple[Tick, ...]) -> int:
+    """Requests that the canary was sent in an attempt, counter restarts included."""
+    sides = [tick.reading.canary for tick in ticks if tick.reading.canary is not None]
+    total = 0
+    for before, after in pairwise(sides):
+        same = before.epoch == after.epoch and after.sent >= before.sent
+        total += after.sent - before.sent if same else after.sent
+    return total

@@ -1,0 +1,172 @@
+"""The decision: from what is desired, observed, measured and remembered to the next state and the actions due.
+
+Read ``decide`` as a numbered list. Each step looks at the draft and may change its state; the actions follow from the state
+alone (``plan.wanted_actions``), and are saved as a plan before anyone acts on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.core import attempt, plan, rollout
+from reconciler.core.condition import false, merge, true
+from reconciler.core.digest import release_digest, short
+from reconciler.core.inputs import Decision, Draft, Inputs
+from reconciler.core.outcome import Done, Outcome, RequeueAfter
+from reconciler.core.requests import answer_requests
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, Phase
+from reconciler.core.waiting import Waiting
+
+SETTLING = 0.1
+"""Seconds until the next look while instances start or stop: reading their state is cheap."""
+CONFIRMING = 0.02
+"""Seconds until the next look after traffic was moved: routers take a few milliseconds."""
+WATCHING = 1.0
+"""Most seconds between two looks at the instances of a rollout, however long the analysis interval is."""
+RESYNC = 10.0
+"""Seconds between two looks at a key that nothing happens to."""
+
+
+def decide(inputs: Inputs) -> Decision:
+    """Decide on one key. Pure: the same inputs give the same decision, anywhere."""
+    draft = Draft(inputs, inputs.state)
+    rollout.observe_traffic(draft)  # 1. what the router has confirmed
+    attempt.finish(draft)  # 2. an attempt with nothing left to do ends
+    rollout.judge(draft)  # 3. the step in progress: back, hold, wait or on
+    answer_requests(draft)  # 4. what people ask for
+    _expire(draft)  # 5. what verbs left behind ends
+    attempt.begin(draft)  # 6. a new attempt, if gates allow
+    _plan(draft)  # 7. the actions that the state asks for, under a new generation if they changed
+    due = _due(draft)  # 8. which of them may be done now
+    _conditions(draft, due)  # 9. what is true of the key
+    changed = draft.state != inputs.state or bool(draft.records)
+    state = replace(draft.state, revision=inputs.state.revision + 1) if changed else inputs.state
+    outcome = _look_again(draft, due, changed=changed)
+    return Decision(
+        state=state,
+        changed=changed,
+        due=due,
+        outcome=outcome,
+        records=tuple(draft.records),
+        answers=tuple(draft.answers),
+        waiting=_waiting(draft, outcome),
+        analysis=draft.analysis,
+    )
+
+
+def _expire(draft: Draft) -> None:
+    held = draft.state.pause
+    if held is not None and held.until <= draft.now.wall:
+        draft.change(pause=None)
+        draft.say("pause.expired", f"the pause by {held.who} has ended: {held.reason}")
+
+
+def _plan(draft: Draft) -> None:
+    reason = draft.records[-1].message if draft.records else "the state asks for other actions"
+    following = plan.next_plan(draft.state, reason)
+    if following is not None:
+        draft.change(plan=following, generation=following.generation)
+
+
+def _due(draft: Draft) -> plan.Due:
+    state = draft.state
+    if state.plan is None:
+        return plan.Due((), finished=True)
+    current = state.rollout
+    since = current.confirmed if current else None
+    drain = current.release.desired.strategy.drain if current else 0.0
+    return plan.due(state.plan, draft.inputs.observed, draft.now, since, drain)
+
+
+# --- conditions ------------------------------------------------------------------------------------------------------
+
+
+def _conditions(draft: Draft, due: plan.Due) -> None:
+    # Messages hold no counts that move with every look: a look that changes nothing must leave the state alone.
+    found = [_ready(draft), _healthy(draft), *_reconciling(draft, due), *_stalled(draft), _drifted(draft)]
+    merged = merge(draft.state.conditions, tuple(found), draft.state.generation, draft.now.wall)
+    draft.change(conditions=merged)
+
+
+def _ready(draft: Draft) -> Condition:
+    state, desired = draft.state, draft.inputs.desired
+    if draft.inputs.problem:
+        return false(ConditionType.READY, "ManifestProblem", draft.inputs.problem)
+    if desired is None:
+        return false(ConditionType.READY, "NoManifest", "no manifest asks for this key; what runs is left as it is")
+    digest = release_digest(desired)
+    if state.rollout is not None:
+        version = state.rollout.release.desired.artifact.version
+        return false(ConditionType.READY, "RolloutInProgress", f"{version}: {state.rollout.phase.replace('_', ' ')}")
+    if state.stable is not None and state.stable.digest == digest:
+        return true(ConditionType.READY, "Certified", f"{desired.artifact.version} ({short(digest)}) serves")
+    if draft.waiting:
+        return false(ConditionType.READY, draft.waiting[0].condition, draft.waiting[0].message)
+    return false(ConditionType.READY, "Pending", f"{desired.artifact.version} is not released yet")
+
+
+def _healthy(draft: Draft) -> Condition:
+    observed, stable = draft.inputs.observed, draft.state.stable
+    if observed.error:
+        return Condition(ConditionType.HEALTHY, ConditionStatus.UNKNOWN, "NotObserved", observed.error, 0)
+    if stable is None:
+        return false(ConditionType.HEALTHY, "NothingCertified", "no release has been certified yet")
+    need = stable.desired.instances
+    if plan.ready(observed, stable.digest) >= need:
+        return true(ConditionType.HEALTHY, "InstancesReady", f"all {need} instances are ready")
+    words = next((one.message for one in observed.instances if one.digest == stable.digest and one.message), "")
+    message = "fewer instances than asked for are ready" + (f": {words}" if words else "")
+    return false(ConditionType.HEALTHY, "InstancesNotReady", message)
+
+
+def _reconciling(draft: Draft, due: plan.Due) -> tuple[Condition, ...]:
+    if draft.state.rollout is None and due.finished:
+        return ()
+    current = draft.state.rollout
+    reason = current.phase.replace("_", " ").title().replace(" ", "") if current else "Applying"
+    return (true(ConditionType.RECONCILING, reason, draft.state.plan.reason if draft.state.plan else ""),)
+
+
+def _stalled(draft: Draft) -> tuple[Condition, ...]:
+    current = draft.state.rollout
+    if current is not None and current.held is not None:
+        return (true(ConditionType.STALLED, "Held", current.reason),)
+    first = next((one for one in draft.waiting if one.condition == "Quarantine"), None)
+    if current is None and first is not None:
+        return (true(ConditionType.STALLED, "Quarantined", first.message),)
+    return ()
+
+
+def _drifted(draft: Draft) -> Condition:
+    known = {release.digest for release in draft.state.plan.releases} if draft.state.plan else set()
+    strays = sorted({one.digest for one in draft.inputs.observed.instances} - known)
+    if strays:
+        names = ", ".join(short(one) for one in strays)
+        return true(ConditionType.DRIFTED, "UnknownInstances", f"instances of releases that no plan names: {names}")
+    return false(ConditionType.DRIFTED, "AsPlanned", "nothing runs that the plan does not name")
+
+
+# --- when to look again ----------------------------------------------------------------------------------------------
+
+
+def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
+    state = draft.state
+    if changed:
+        return RequeueAfter(CONFIRMING, "see what came of it")
+    if state.rollout is not None and state.rollout.confirmed is None:
+        return RequeueAfter(CONFIRMING if not due.blocked else SETTLING, due.blocked)
+    if not due.finished:
+        return RequeueAfter(SETTLING, due.blocked)
+    if state.rollout is None:
+        return RequeueAfter(RESYNC, "resync") if state.plan or draft.waiting else Done()
+    if state.rollout.phase is not Phase.STEPPING:
+        return RequeueAfter(SETTLING, "the attempt ends")
+    ticks = draft.inputs.ticks
+    interval = state.rollout.release.desired.analysis.interval
+    left = interval - draft.now.since(ticks[-1].reading.at) if ticks else 0.0
+    return RequeueAfter(min(WATCHING, max(CONFIRMING, left)), "the next reading")
+
+
+def _waiting(draft: Draft, outcome: Outcome) -> tuple[Waiting, ...]:
+    again = draft.now.wall + outcome.delay if isinstance(outcome, RequeueAfter) else None
+    return tuple(replace(one, next_look=again) for one in draft.waiting)

@@ -1,0 +1,206 @@
+"""The rollout state machine: judge the step in progress, then go on, hold or turn back.
+
+A release steps (capacity, traffic, bake, once per step), is promoted, and the key is idle again. From any step the way back
+begins when the release regresses, crashes, is aborted or is superseded. ``attempt`` begins and ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.core import attempt, gate, plan, rollback
+from reconciler.core.analysis import Verdict, analyse
+from reconciler.core.digest import release_digest
+from reconciler.core.inputs import DAEMON, Draft
+from reconciler.core.state import (
+    Instant,
+    Phase,
+    Result,
+    Rollout,
+    RolloutKind,
+    SetRoute,
+    StrategyKind,
+    Tick,
+)
+from reconciler.core.units import format_percent
+
+
+def observe_traffic(draft: Draft) -> None:
+    """Note when the router first confirmed the traffic of the current step or phase."""
+    rollout, current = draft.state.rollout, draft.state.plan
+    if rollout is None or rollout.confirmed is not None or current is None or draft.inputs.observed.error:
+        return
+    routes = [action.route for action in current.actions if isinstance(action, SetRoute)]
+    fresh = plan.next_plan(draft.state, "") is None
+    if fresh and routes and all(plan.in_force(route, draft.inputs.observed) for route in routes):
+        draft.change(rollout=replace(rollout, confirmed=draft.now))
+        if rollout.phase is Phase.STEPPING:
+            version = rollout.release.desired.artifact.version
+            message = f"{version} carries {format_percent(routes[0].weight)} of the traffic"
+            draft.say("rollout.step", message, attempt=rollout.attempt, step=rollout.step, weight=routes[0].weight)
+
+
+def tick_due(rollout: Rollout | None, ticks: tuple[Tick, ...], now: Instant) -> bool:
+    """Whether it is time for another reading: at once for the first (the baseline), then once per interval.
+
+    On the way back one more is taken when all traffic has left, so that every request that met the release is counted.
+    """
+    if rollout is None or rollout.kind is not RolloutKind.RELEASE or rollout.phase is Phase.PROMOTING:
+        return False
+    if rollout.phase is Phase.ROLLING_BACK:
+        last = ticks[-1].reading.at if ticks else None
+        return last is not None and rollout.confirmed is not None and last.wall < rollout.confirmed.wall
+    # A look may come a little early; asking for nine tenths keeps the rhythm instead of skipping every second one.
+    return not ticks or now.since(ticks[-1].reading.at) >= 0.9 * rollout.release.desired.analysis.interval
+
+
+# --- one step --------------------------------------------------------------------------------------------------------
+
+
+def judge(draft: Draft) -> None:
+    """Look at the step in progress: turn back, hold, wait, or go on."""
+    rollout = draft.state.rollout
+    if rollout is None or rollout.phase is not Phase.STEPPING:
+        return
+    steps = plan.steps_of(rollout, draft.state.stable)
+    if rollout.kind is RolloutKind.RELEASE and draft.inputs.ticks:
+        policy = rollout.release.desired.analysis
+        draft.analysis = analyse(policy, steps, rollout.step, draft.inputs.ticks, rollout.control, draft.now)
+    stop = hard_stop(draft, rollout)
+    serves_alone = draft.state.stable is None and rollout.confirmed is not None
+    if _overtaken(draft, rollout) and (serves_alone or not stop):
+        _supersede(draft, rollout, serves_alone=serves_alone)
+    elif stop and serves_alone:
+        # There is nothing to go back to: taking the only release away would fail every request.
+        _hold(draft, rollout, f"{stop}; there is no certified release to go back to")
+    elif stop:
+        rollback.turn_back(draft, stop)
+    elif rollout.confirmed is None:
+        _wait_for_capacity(draft, rollout)
+    elif rollout.kind is RolloutKind.ROLLBACK:
+        advance(draft, rollout, rollout.reason)
+    else:
+        _bake(draft, rollout)
+
+
+def hard_stop(draft: Draft, rollout: Rollout) -> str:
+    """Why the attempt cannot go on, whatever the statistics need; empty when it can."""
+    observed, digest = draft.inputs.observed, rollout.release.digest
+    dead = plan.failed(observed, digest)
+    if dead is not None:
+        return f"instance {dead.ordinal} failed: {dead.message}"
+    down = plan.restarts(observed, digest)
+    if rollout.confirmed is not None and down and rollout.kind is RolloutKind.RELEASE:
+        words = next((one.message for one in observed.instances if one.digest == digest and one.message), "")
+        return f"the canary went down by itself {down} time{'s' if down > 1 else ''}" + (f": {words}" if words else "")
+    if draft.analysis is not None and draft.analysis.verdict is Verdict.REGRESSED:
+        return draft.analysis.reason
+    limit = rollout.release.desired.strategy.progress_deadline
+    if rollout.confirmed is None and draft.now.since(rollout.entered) > limit:
+        return f"its instances did not become ready within {limit:g} s"
+    return ""
+
+
+def _overtaken(draft: Draft, rollout: Rollout) -> bool:
+    desired = draft.inputs.desired
+    if desired is None or rollout.kind is RolloutKind.ROLLBACK:
+        return False
+    return release_digest(desired) != rollout.release.digest
+
+
+def _supersede(draft: Draft, rollout: Rollout, *, serves_alone: bool) -> None:
+    reason = "a newer commit asks for something else"
+    if not serves_alone:
+        rollback.turn_back(draft, reason, result=Result.SUPERSEDED)
+        return
+    # The first release goes on serving, without a certificate, as what the next one is compared with.
+    attempt.into_history(draft, replace(rollout, reason=reason), Result.SUPERSEDED)
+    draft.change(stable=rollout.release, rollout=None)
+
+
+def _wait_for_capacity(draft: Draft, rollout: Rollout) -> None:
+    limit = rollout.release.desired.strategy.progress_deadline
+    left = rollout.entered.wall + limit
+    mine = [one for one in draft.inputs.observed.instances if one.digest == rollout.release.digest]
+    words = next((f": {one.message}" for one in mine if one.message), "")
+    message = f"instances of {rollout.release.desired.artifact.version} are getting ready{words}"
+    draft.wait("Capacity", message, "nobody: rolled back at the deadline", left)
+
+
+def _bake(draft: Draft, rollout: Rollout) -> None:
+    passed = _passed(draft, rollout)
+    held = gate.fold((gate.pause(draft.state, draft.now),))
+    if held.answer is not gate.Answer.ALLOW:
+        draft.wait("Paused", held.reason, held.who, held.until)
+    elif passed:
+        advance(draft, rollout, passed)
+    elif rollout.held is not None:
+        _wait_for_person(draft, rollout)
+    else:
+        _wait_for_evidence(draft, rollout)
+
+
+def _wait_for_evidence(draft: Draft, rollout: Rollout) -> None:
+    # Time is dwell that was observed: a daemon that was down neither shortens nor lengthens what a step gets.
+    dwell = draft.analysis.dwell if draft.analysis else 0.0
+    left = rollout.release.desired.strategy.max_bake + rollout.extended - dwell
+    if left < 0:
+        _hold(draft, rollout, f"not certified within {dwell:.0f} s: {_why(draft)}")
+    else:
+        draft.wait("Analysis", _why(draft), "nobody: held for a person at the deadline", draft.now.wall + left)
+
+
+def _why(draft: Draft) -> str:
+    return draft.analysis.reason if draft.analysis else "no reading of the metrics source yet"
+
+
+def _passed(draft: Draft, rollout: Rollout) -> str:
+    """Why the step is passed; empty while it is not."""
+    seen = draft.analysis
+    step = plan.steps_of(rollout, draft.state.stable)[rollout.step]
+    if seen is None or seen.dwell < step.bake:
+        return ""
+    if seen.verdict is Verdict.HEALTHY and seen.step_requests >= step.requests:
+        return seen.reason
+    uncompared = draft.state.stable is None or rollout.release.desired.strategy.kind is StrategyKind.ALL_AT_ONCE
+    need = rollout.release.desired.instances
+    if uncompared and seen.dwell > 0 and plan.ready(draft.inputs.observed, rollout.release.digest) >= need:
+        first = "first release, nothing to compare with" if draft.state.stable is None else "all at once"
+        return f"{first}: certified on health checks alone, {need} of {need} instances ready for {seen.dwell:.0f} s"
+    return ""
+
+
+def _hold(draft: Draft, rollout: Rollout, reason: str) -> None:
+    if rollout.held is None:
+        rollout = replace(rollout, held=draft.now, reason=reason)
+        draft.change(rollout=rollout)
+        draft.say("rollout.held", reason, attempt=rollout.attempt, step=rollout.step)
+    _wait_for_person(draft, rollout)
+
+
+def _wait_for_person(draft: Draft, rollout: Rollout) -> None:
+    if rollout.held is None:
+        return
+    limit = rollout.release.desired.strategy.hold_deadline
+    if draft.now.since(rollout.held) > limit and draft.state.stable is not None:
+        rollback.turn_back(draft, f"nobody decided within {limit / 3600:g} h: {rollout.reason}")
+        return
+    who = "prodsprint release promote, release abort or release resume"
+    draft.wait("Held", rollout.reason, who, rollout.held.wall + limit if draft.state.stable else None)
+
+
+def advance(draft: Draft, rollout: Rollout, reason: str, actor: str = DAEMON) -> None:
+    """Leave the current step: for the next one, or for all traffic and the certificate."""
+    steps = plan.steps_of(rollout, draft.state.stable)
+    weight = format_percent(steps[rollout.step].weight)
+    version = rollout.release.desired.artifact.version
+    seen = draft.analysis
+    counts = {"canary_requests": seen.canary_requests, "canary_failed": seen.canary_failed} if seen else {}
+    draft.say("rollout.passed", f"{version} passed {weight}: {reason}", actor, attempt=rollout.attempt, **counts)
+    onward = replace(rollout, entered=draft.now, confirmed=None, held=None, reason="")
+    if rollout.step + 1 < len(steps):
+        draft.change(rollout=replace(onward, step=rollout.step + 1))
+        return
+    others = tuple(one for one in draft.state.certified if one.digest != rollout.release.digest)
+    certified = (rollout.release, *others)[: rollback.MOST_CERTIFIED]
+    draft.change(certified=certified, rollout=replace(onward, phase=Phase.PROMOTING, reason=reason))

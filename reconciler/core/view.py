@@ -1,0 +1,141 @@
+"""One key as people see it: what is desired, observed and remembered, and the two words that sum it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.core import condition
+from reconciler.core.analysis import Analysis
+from reconciler.core.digest import release_digest
+from reconciler.core.state import (
+    FULL_WEIGHT,
+    ConditionStatus,
+    ConditionType,
+    DesiredState,
+    Instance,
+    InstanceStatus,
+    Key,
+    KeyState,
+    Observed,
+    Phase,
+    Quarantine,
+)
+from reconciler.core.waiting import Waiting
+
+
+class SyncStatus(StrEnum):
+    """Whether the key is where git asks it to be."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    UNKNOWN = "Unknown"
+
+
+class HealthStatus(StrEnum):
+    """How what runs is doing."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+    MISSING = "Missing"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentView:
+    """One key at its last look."""
+
+    key: Key
+    desired: DesiredState | None
+    state: KeyState
+    observed: Observed | None
+    """None until the first look."""
+    analysis: Analysis | None = None
+    """None outside of a rollout."""
+    problem: str = ""
+    """What is wrong with the manifest; empty when nothing is."""
+    waiting: tuple[Waiting, ...] = ()
+
+    @property
+    def desired_digest(self) -> str:
+        """Digest of git's release; empty while no valid manifest asks for one."""
+        return release_digest(self.desired) if self.desired else ""
+
+    @property
+    def quarantine(self) -> Quarantine | None:
+        """Why git's release will not be rolled out; None when nothing bars it."""
+        digest = self.desired_digest
+        return next((one for one in self.state.quarantined if one.digest == digest), None)
+
+    @property
+    def serving(self) -> tuple[Instance, ...]:
+        """Instances of the stable release that are not being stopped."""
+        stable = self.state.stable
+        instances = self.observed.instances if self.observed else ()
+        return tuple(
+            one for one in instances if stable and one.digest == stable.digest and one.status != InstanceStatus.STOPPING
+        )
+
+    @property
+    def sync(self) -> SyncStatus:
+        """Synced only when observation shows git's release alone, in full, with all of the traffic."""
+        if self.desired is None or self.observed is None or self.observed.error:
+            return SyncStatus.UNKNOWN
+        stable = self.state.stable
+        if self.state.rollout or stable is None or stable.digest != self.desired_digest:
+            return SyncStatus.OUT_OF_SYNC
+        drifted = condition.find(self.state.conditions, ConditionType.DRIFTED)
+        if drifted is not None and drifted.status is ConditionStatus.TRUE:
+            return SyncStatus.OUT_OF_SYNC
+        whole = len(self.serving) == self.desired.instances and self._routed_to(stable.digest)
+        return SyncStatus.SYNCED if whole else SyncStatus.OUT_OF_SYNC
+
+    def _routed_to(self, digest: str) -> bool:
+        traffic = self.observed.traffic if self.observed else None
+        return bool(traffic and traffic.stable and traffic.stable.digest == digest and not traffic.weight)
+
+    @property
+    def health(self) -> HealthStatus:
+        """A rollout is Progressing, one that waits for a person Suspended, one on its way back Degraded."""
+        if self.observed is None or self.observed.error:
+            return HealthStatus.UNKNOWN
+        rollout = self.state.rollout
+        if rollout is None:
+            return self._serving_health()
+        if rollout.phase is Phase.ROLLING_BACK:
+            return HealthStatus.DEGRADED
+        waits = rollout.held is not None or self.state.pause is not None
+        return HealthStatus.SUSPENDED if waits else HealthStatus.PROGRESSING
+
+    def _serving_health(self) -> HealthStatus:
+        statuses = {one.status for one in self.serving}
+        if not statuses:
+            return HealthStatus.MISSING
+        says = condition.find(self.state.conditions, ConditionType.HEALTHY)
+        if says is not None and says.status is ConditionStatus.FALSE:
+            return HealthStatus.DEGRADED
+        if statuses == {InstanceStatus.READY}:
+            return HealthStatus.HEALTHY
+        starting = statuses <= {InstanceStatus.READY, InstanceStatus.PREPARING, InstanceStatus.STARTING}
+        return HealthStatus.PROGRESSING if starting else HealthStatus.DEGRADED
+
+    @property
+    def weight(self) -> int:
+        """Observed share of the canary in the traffic, in hundredths of a percent."""
+        traffic = self.observed.traffic if self.observed else None
+        if traffic is None or traffic.canary is None:
+            return 0
+        return traffic.weight if traffic.stable is not None else FULL_WEIGHT
+
+
+def summary(view: EnvironmentView) -> str:
+    """One sentence on why the key is not where git asks it to be, or that it is."""
+    if view.waiting:
+        return view.waiting[0].message
+    if view.problem:
+        return f"the manifest is not valid: {view.problem}"
+    if view.quarantine is not None:
+        return f"git asks for a release that was rolled back before: {view.quarantine.reason}"
+    return f"nothing is waited for: {view.sync}, {view.health}"

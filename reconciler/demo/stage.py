@@ -1,0 +1,146 @@
+"""What the story is played with: a folder, the daemon and the traffic, and how all of it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess  # starts this program and its traffic, by absolute path
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler import proc
+from reconciler.clock import SystemClock
+from reconciler.core.outcome import TransientError
+from reconciler.ports import Clock
+
+READY = 20.0
+"""Seconds the daemon gets to be ready, and everything to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the traffic counted: requests sent, answers by version and status, and those that got none by reason."""
+
+    sent: int
+    answered: dict[str, dict[str, int]]
+    failed: dict[str, int]
+
+
+@dataclass(slots=True)
+class Stage:
+    """The folder of one telling, and the programs that play in it."""
+
+    folder: Path
+    clock: Clock
+    port: int
+    rate: float
+    programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        """The daemon's data directory."""
+        return self.folder / "data"
+
+    def start_daemon(self) -> None:
+        """Start the daemon on the config repo that the story commits to."""
+        options = {
+            "config-repo": str(self.folder / "config"),
+            "data-dir": str(self.data),
+            "grpc": "127.0.0.1:0",
+            "http": "127.0.0.1:0",
+            "poll": "500ms",
+            "source-poll": "5s",
+            "log-format": "plain",
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self.start("daemon", "reconciler", "run", *words)
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start ``python -m ...`` in the background, with a log of its own."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            command = [sys.executable, "-m", *arguments]
+            self.programs[name] = subprocess.Popen(  # noqa: S603  # our own modules
+                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+        pids = {key: program.pid for key, program in self.programs.items()}
+        (self.folder / "programs.json").write_text(json.dumps(pids), encoding="ascii")
+
+    def wait_for_daemon(self) -> None:
+        """Wait until the daemon says where it can be reached. Raises TransientError when it does not."""
+
+        def said() -> bool:
+            self.check()
+            return (self.data / "daemon.json").exists()
+
+        if not within(READY, said, self.clock):
+            raise TransientError(f"the daemon was not ready within {READY:g} s; see {self.folder}/daemon.log")
+
+    def check(self) -> None:
+        """Raise TransientError, with its last words, when a program has ended."""
+        for name, program in self.programs.items():
+            if program.poll() is not None:
+                words = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise TransientError(f"the {name} ended with exit code {program.returncode}:\n{words}")
+
+    def traffic(self) -> Counts:
+        """What the traffic has counted so far."""
+        lines = (self.folder / "traffic.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        whole = [line for line in lines if line.startswith("{") and line.endswith("}")]
+        found = json.loads(whole[-1] if whole else '{"sent": 0, "answered": {}, "failed": {}}')
+        return Counts(found["sent"], found["answered"], found["failed"])
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def within(seconds: float, check: Callable[[], bool], clock: Clock) -> bool:
+    """Whether ``check`` becomes true within so many seconds."""
+    start = clock.now()
+    while not check():
+        if clock.now().since(start) > seconds:
+            return False
+        select.select([], [], [], 0.05)
+    return True
+
+
+def clear(folder: Path) -> None:
+    """End every program of a stage, the instances and the router included, and remove its folder."""
+    clock = SystemClock()
+    try:
+        pids = json.loads((folder / "programs.json").read_text(encoding="ascii"))
+    except FileNotFoundError:
+        raise TransientError(f"{folder} holds no demo") from None
+    for name in ("traffic", "daemon"):
+        if name in pids:
+            _end(int(pids[name]), clock)
+    shims = [spec.parent for spec in folder.rglob("spec.json")]
+    for shim in shims:
+        proc.stop(shim)
+    within(READY, lambda: all(proc.remove(shim) for shim in shims), clock)
+    shutil.rmtree(folder)
+
+
+def _end(pid: int, clock: Clock) -> None:
+    def gone() -> bool:
+        with contextlib.suppress(ChildProcessError):  # not ours: it was started by an earlier demo
+            os.waitpid(pid, os.WNOHANG)
+        return not Path(f"/proc/{pid}").exists()
+
+    try:
+        if b"reconciler" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGTERM)
+            within(READY, gone, clock)
+    except (FileNotFoundError, ProcessLookupError):
+        return

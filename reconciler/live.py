@@ -1,0 +1,78 @@
+"""What the daemon knows right now, for those who ask: the API, the metrics, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.catalog import Catalog
+from reconciler.core.state import Key, KeyState, Request, Verb
+from reconciler.core.view import EnvironmentView
+from reconciler.ports import Clock, Store
+from reconciler.reconcile import Look
+
+
+@dataclass(slots=True)
+class Live:
+    """Implements ``api.Application``: the last look at every key, over what is remembered of those not looked at yet."""
+
+    store: Store
+    catalog: Catalog
+    clock: Clock
+    wake: Callable[[Key], None]
+    views: dict[Key, EnvironmentView] = field(default_factory=dict)
+
+    def saw(self, look: Look) -> EnvironmentView:
+        """Remember what a look came to."""
+        state = look.decision.state
+        view = EnvironmentView(
+            key=state.key,
+            desired=look.inputs.desired,
+            state=state,
+            observed=look.inputs.observed,
+            analysis=look.decision.analysis,
+            problem=look.inputs.problem,
+            waiting=look.decision.waiting,
+        )
+        self.views[state.key] = view
+        return view
+
+    def known(self) -> frozenset[Key]:
+        """Every key that a manifest asks for or that has a state."""
+        return self.catalog.known() | frozenset(self.store.keys())
+
+    def environments(self) -> tuple[EnvironmentView, ...]:
+        """See ``api.Application``."""
+        return tuple(view for key in sorted(self.known()) if (view := self.environment(key)) is not None)
+
+    def environment(self, key: Key) -> EnvironmentView | None:
+        """See ``api.Application``."""
+        view = self.views.get(key)
+        if view is not None:
+            return view
+        state: KeyState = self.store.load(key)
+        if state.revision == 0 and key not in self.catalog.known():
+            return None
+        desired, problem = self.catalog.desired(key)
+        return EnvironmentView(key=key, desired=desired, state=state, observed=None, problem=problem)
+
+    def submit(self, key: Key, verb: Verb, who: str, reason: str, until: float | None) -> int:
+        """See ``api.Application``."""
+        request = Request(0, verb, who, reason, self.clock.now().wall, until)
+        number = self.store.submit(key, request)
+        if verb is Verb.SYNC:
+            self.catalog.poll_config()
+            self.catalog.poll_sources()
+        self.wake(key)
+        return number
+
+    def after(self, key: Key) -> tuple[Key, ...]:
+        """Keys of the same project that wait for this environment."""
+        snapshot = self.catalog.snapshot
+        wanted: Mapping[Key, object] = snapshot.desired if snapshot else {}
+        return tuple(
+            other
+            for other, desired in wanted.items()
+            if (other.workspace, other.project) == (key.workspace, key.project)
+            and getattr(desired, "after", None) == key.environment
+        )

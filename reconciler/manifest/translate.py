@@ -1,0 +1,195 @@
+"""What pydantic's complaints mean in our words: what was found, what is expected, what to do.
+
+Nothing that stands under ``env`` is repeated: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import ErrorDetails
+
+from reconciler.manifest.load import MAX_PROBLEMS, Document, Path
+from reconciler.manifest.problem import Code, Problem, described, listed, meant, printable, quoted
+from reconciler.manifest.schema import document_schema, resolved
+
+_TELLING = 4
+"""Characters from which on a value in a message counts as a repeated secret, not as a part of a word."""
+
+Locate = Callable[[Path], Path]
+"""Finds the path in the document for one in the validated value."""
+
+_TYPES = {
+    "string_type": "a text",
+    "string_sub_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "iterable_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "path_type": "a path",
+    "url_type": "a URL",
+    "url_parsing": "a URL",
+}
+_WRITE = {
+    "a list": "Write its items in `[ ]`, or below it after `- ` each",
+    "a mapping": "Write `key: value` lines below it, indented",
+    "true or false": "Write true or false without quotes",
+    "a number": "Write a number without quotes",
+    "a whole number": "Write a whole number without quotes",
+}
+_LIMITS = {
+    "greater_than": ("more than {}", "gt"),
+    "greater_than_equal": ("at least {}", "ge"),
+    "less_than": ("less than {}", "lt"),
+    "less_than_equal": ("at most {}", "le"),
+    "multiple_of": ("a multiple of {}", "multiple_of"),
+    "too_short": ("at least {} of them", "min_length"),
+    "too_long": ("at most {} of them", "max_length"),
+    "string_too_short": ("at least {} characters", "min_length"),
+    "string_too_long": ("at most {} characters", "max_length"),
+    "string_pattern_mismatch": ("a text like {}", "pattern"),
+}
+_MISSING, _EXTRA = "missing", "extra_forbidden"
+_CHOICES = frozenset({"enum", "literal_error", "union_tag_invalid"})
+_SAID = frozenset({"value_error", "assertion_error"})
+
+
+def translate(error: ValidationError, document: Document, kind: str, base: Path, locate: Locate) -> Iterator[Problem]:
+    """The problems of one validation, one for each place. ``base`` leads from the document to what was validated."""
+    seen: dict[Path, list[str]] = {}
+    found: list[tuple[Path, ErrorDetails]] = []
+    for details in error.errors(include_url=False)[:MAX_PROBLEMS]:
+        path = locate(_target(details))
+        if details["type"] in _TYPES:  # the branches of a choice complain one by one about the same value
+            path = _existing(document, path)
+            seen.setdefault(path, []).append(_TYPES[details["type"]])
+            if len(seen[path]) > 1:
+                continue
+        found.append((path, details))
+    known = {path: _instead(kind, (*base, *_target(details))) for path, details in found if details["type"] == _EXTRA}
+    meant_here = {(*path[:-1], name) for path, (_, name) in known.items()}
+    for path, details in found:
+        if details["type"] == _MISSING and path in meant_here:
+            continue  # it is there, misspelt
+        if details["type"] == _EXTRA:
+            words = f"{quoted(str(path[-1]))} is not known{_inside(path[:-1])}", known[path][0]
+            yield Problem(document.place(path, key=True), Code.UNKNOWN_FIELD, *words)
+        else:
+            yield _problem(document, (*base, *_target(details)), path, details, seen.get(path, []))
+
+
+def _target(details: ErrorDetails) -> Path:
+    at: Sequence[str | int] = details.get("ctx", {}).get("at", ()) if details["type"] == "prodsprint" else ()
+    return (*details["loc"], *at)
+
+
+def _existing(document: Document, path: Path) -> Path:
+    while path and path not in document.marks:
+        path = path[:-1]
+    return path
+
+
+def _problem(document: Document, model: Path, path: Path, details: ErrorDetails, expected: list[str]) -> Problem:
+    if details["type"] == _MISSING:
+        name = str(path[-1])
+        words = f"{quoted(name)} is missing{_inside(path[:-1])}", f"Add `{printable(name)}:` with its value"
+        return Problem(document.place(path[:-1], key=True), Code.MISSING_FIELD, *words)
+    code, message, hint = _value(details, document.raw(path), _secret(model), expected)
+    return Problem(document.place(path), code, f"{_name(path)}{message}", hint)
+
+
+def _value(details: ErrorDetails, raw: str, secret: bool, types: list[str]) -> tuple[Code, str, str]:
+    kind, found, context = details["type"], details["input"], details.get("ctx", {})
+    shown = _shown(found, raw, secret)
+    if kind == "prodsprint":
+        return Code(context["code"]), str(context["message"]), str(context["hint"])
+    if types:
+        expected = " or ".join(dict.fromkeys(types))
+        return Code.WRONG_TYPE, f"expected {expected}, found {shown}", _write(types[0], found, raw, secret)
+    if kind in _LIMITS:
+        form, name = _LIMITS[kind]
+        return Code.WRONG_VALUE, f"expected {form.format(context[name])}, found {shown}", "Change the value"
+    if kind in _CHOICES:
+        known = re.findall(r"'([^']*)'", str(context.get("expected", context.get("expected_tags", ""))))
+        hint = meant(found, known) if isinstance(found, str) and not secret else "Choose one of them"
+        return Code.WRONG_VALUE, f"expected one of {listed(known)}, found {shown}", hint
+    if kind in _SAID:
+        return Code.WRONG_VALUE, _said(str(context.get("error", "")), found, shown, secret), "Change the value"
+    return Code.WRONG_VALUE, f"expected another value, found {shown}", "Look it up in docs/manifest.md"
+
+
+def _shown(found: object, raw: str, secret: bool) -> str:
+    if secret:
+        return "another value" if isinstance(found, str) else described(found).partition(str(found))[0].strip()
+    return (
+        f"the number {quoted(raw)}"
+        if raw and isinstance(found, (int, float)) and not isinstance(found, bool)
+        else described(found)
+    )
+
+
+def _write(expected: str, found: object, raw: str, secret: bool) -> str:
+    if expected == "a text" and isinstance(found, (bool, int, float)):
+        return "Put it in quotes" if secret or not raw else f'Put it in quotes: `"{raw}"`'
+    return _WRITE.get(expected, f"Write {expected}")
+
+
+def _said(words: str, found: object, shown: str, secret: bool) -> str:
+    values = found.values() if isinstance(found, Mapping) else (found,)
+    if not words or (secret and any(len(str(value)) >= _TELLING and str(value) in words for value in values)):
+        return "the value is not accepted"
+    words = printable(words).removesuffix(".")
+    return f"{words}, found {shown}" if words.startswith("expected ") and "found " not in words else words
+
+
+def _secret(path: Path) -> bool:
+    return any(isinstance(step, str) and step.lower().endswith("env") for step in path)
+
+
+def _name(path: Path) -> str:
+    names = [step for step in path if isinstance(step, str)]
+    return f"{quoted(names[-1])}: " if names else ""
+
+
+def _inside(path: Path) -> str:
+    names = [step for step in path if isinstance(step, str)]
+    return f" in {quoted(names[-1])}" if names else ""
+
+
+def _instead(kind: str, model: Path) -> tuple[str, str]:
+    """What to do about an unknown field (the block it belongs in, or the field that was meant), and the field meant."""
+    root = document_schema(kind)
+    block: JsonSchemaValue = root
+    for step in model[:-1]:
+        block = _child(root, block, step)
+    fields: Mapping[str, Any] = block.get("properties", {})
+    name = str(model[-1])
+    for field, schema in fields.items():
+        if name in resolved(root, schema).get("properties", {}):
+            return f"It belongs in {quoted(field)}", ""
+    hint = meant(name, fields)
+    return hint, next((field for field in fields if hint == f"Did you mean {quoted(field)}?"), "")
+
+
+def _child(root: JsonSchemaValue, block: JsonSchemaValue, step: str | int) -> JsonSchemaValue:
+    inner: Any = block.get("items", {}) if isinstance(step, int) else block.get("properties", {}).get(step, {})
+    return resolved(root, inner)

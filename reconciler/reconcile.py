@@ -1,0 +1,217 @@
+"""The five hops of one key: load, observe, decide, commit, act. Nothing else decides, and nothing else acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.core.decide import RESYNC, decide
+from reconciler.core.digest import canonical, plain, release_digest
+from reconciler.core.gate import Predecessor
+from reconciler.core.inputs import Decision, Inputs
+from reconciler.core.outcome import TerminalError, TransientError
+from reconciler.core.plan import traffic_for
+from reconciler.core.rollout import tick_due
+from reconciler.core.state import (
+    FULL_WEIGHT,
+    ControlHistory,
+    DesiredState,
+    Instant,
+    Key,
+    KeyState,
+    Observed,
+    Phase,
+    Reading,
+    Scale,
+    Tick,
+)
+from reconciler.ports import Clock, MetricsSource, Router, Store, Target, Transition
+
+HISTORY_TICKS = 360
+"""Readings of the control outside of rollouts that the overdispersion is estimated from: an hour at the resync interval."""
+
+
+class Desires(Protocol):
+    """What git asks for."""
+
+    def desired(self, key: Key) -> tuple[DesiredState | None, str]:
+        """The newest valid desired state of a key, and what is wrong with a newer one (empty when nothing is)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world, as one key sees it. Adapters are opened by name when they are first needed."""
+
+    clock: Clock
+    store: Store
+    desires: Desires
+    target: Callable[[str], Target]
+    router: Callable[[str], Router]
+    metrics: Callable[[str], MetricsSource]
+    history: Callable[[tuple[Tick, ...]], ControlHistory]
+    cache: dict[Key, tuple[int, int, tuple[Tick, ...]]] = field(default_factory=dict)
+    """Ticks of the attempt in progress by key: (attempt, revision, ticks), so that a look reads none of them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one pass over a key came to, for those who show or count it."""
+
+    inputs: Inputs
+    decision: Decision
+
+
+def reconcile(key: Key, ports: Ports) -> Look:
+    """Look at one key once. Raises the three error families; StaleGenerationError means that somebody else was faster."""
+    state = ports.store.load(key)
+    inputs = observe(key, state, ports)
+    decision = decide(inputs)
+    commit(inputs, decision, ports)
+    act(inputs.observed, decision, ports)
+    return Look(inputs, decision)
+
+
+# --- observe ---------------------------------------------------------------------------------------------------------
+
+
+def observe(key: Key, state: KeyState, ports: Ports) -> Inputs:
+    """Read everything a decision may use; changes nothing but the tick log's cache."""
+    desired, problem = ports.desires.desired(key)
+    now = ports.clock.now()
+    settings = _settings(state) or desired
+    observed = _observed(key, settings, ports) if settings else Observed()
+    return Inputs(
+        now=now,
+        state=state,
+        desired=desired,
+        problem=problem,
+        observed=observed,
+        ticks=_ticks(key, state, observed, now, ports),
+        control=_control(key, state, desired, ports),
+        requests=ports.store.requests(key),
+        predecessor=_predecessor(key, desired, ports),
+    )
+
+
+def _settings(state: KeyState) -> DesiredState | None:
+    """What runs now decides which adapters to ask: a commit may change the kind, but not what is there."""
+    if state.rollout is not None:
+        return state.rollout.release.desired
+    return state.stable.desired if state.stable else None
+
+
+def _observed(key: Key, settings: DesiredState, ports: Ports) -> Observed:
+    try:
+        instances = ports.target(settings.target).observe(key)
+        traffic = ports.router(settings.router).observe(key)
+    except (TransientError, TerminalError) as error:
+        return Observed(error=str(error))
+    return Observed(instances, traffic)
+
+
+def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: Ports) -> tuple[Tick, ...]:
+    rollout = state.rollout
+    if rollout is None:
+        _watch_control(key, state, now, ports)
+        return ()
+    attempt, _, ticks = ports.cache.get(key, (0, 0, ()))
+    if attempt != rollout.attempt:
+        ticks = ports.store.ticks(key, rollout.attempt)
+    if tick_due(rollout, ticks, now):
+        reading = ports.metrics(rollout.release.desired.analysis.source).read(key)
+        baking = rollout.phase is Phase.STEPPING and rollout.confirmed is not None
+        tick = Tick(rollout.attempt, len(ticks) + 1, rollout.step if baking else -1, weight_of(observed), reading)
+        ports.store.append(key, (tick,))
+        ticks = (*ticks, tick)
+    ports.cache[key] = (rollout.attempt, state.revision, ticks)
+    return ticks
+
+
+def weight_of(observed: Observed) -> int:
+    """The canary's observed share of the traffic, in hundredths of a percent."""
+    traffic = observed.traffic
+    if traffic is None or traffic.canary is None:
+        return 0
+    return traffic.weight if traffic.stable is not None else FULL_WEIGHT
+
+
+def _watch_control(key: Key, state: KeyState, now: Instant, ports: Ports) -> None:
+    """Between rollouts the control's counters are read now and then: that is how its failures are known to clump or not."""
+    ports.cache.pop(key, None)
+    if state.stable is None:
+        return
+    last = ports.store.ticks(key, 0, limit=1)
+    if last and now.since(last[-1].reading.at) < 0.9 * RESYNC:
+        return
+    reading: Reading = ports.metrics(state.stable.desired.analysis.source).read(key)
+    if not reading.error:
+        ports.store.append(key, (Tick(0, int(now.wall * 1000), -1, 0, reading),))
+
+
+def _control(key: Key, state: KeyState, desired: DesiredState | None, ports: Ports) -> ControlHistory:
+    begins = state.rollout is None and state.stable is not None and desired is not None
+    if not begins or release_digest(desired) == state.stable.digest:  # type: ignore[arg-type, union-attr]
+        return ControlHistory()
+    return ports.history(ports.store.ticks(key, 0, limit=HISTORY_TICKS))
+
+
+def _predecessor(key: Key, desired: DesiredState | None, ports: Ports) -> Predecessor | None:
+    if desired is None or desired.after is None:
+        return None
+    before = ports.store.load(Key(key.workspace, key.project, desired.after))
+    serving = before.stable if before.certified else None
+    return Predecessor(desired.after, serving.desired.artifact.revision if serving else None)
+
+
+# --- commit ----------------------------------------------------------------------------------------------------------
+
+
+def commit(inputs: Inputs, decision: Decision, ports: Ports) -> None:
+    """Save the decision whole before anyone acts on it. A look that changes nothing saves nothing but its ticks."""
+    if not decision.changed:
+        return
+    ports.store.commit(
+        Transition(
+            state=decision.state,
+            records=decision.records,
+            answers=decision.answers,
+            at=inputs.now.wall,
+            inputs=recorded(inputs),
+        )
+    )
+
+
+def recorded(inputs: Inputs) -> str:
+    """The inputs as they are kept for replay: ticks by reference, since they are in the log of their attempt."""
+    form = plain(inputs)
+    form["ticks"] = len(inputs.ticks)  # type: ignore[index]  # a dataclass becomes a dict
+    return canonical(form)
+
+
+# --- act -------------------------------------------------------------------------------------------------------------
+
+
+def act(observed: Observed, decision: Decision, ports: Ports) -> None:
+    """Do what is due, in order. What comes of it shows in the next observation."""
+    plan = decision.state.plan
+    if plan is None or not decision.due.actions:
+        return
+    releases = {release.digest: release for release in plan.releases}
+    settings = _settings(decision.state) or plan.releases[0].desired
+    for action in decision.due.actions:
+        if isinstance(action, Scale):
+            release = releases[action.digest]
+            ports.target(release.desired.target).apply(plan.key, release, action.count, plan.generation)
+        else:
+            traffic = traffic_for(action.route, observed)
+            ports.router(settings.router).apply(plan.key, traffic, plan.generation)
+
+
+def kept(state: KeyState) -> frozenset[str]:
+    """Digests whose files have to stay: what serves, what is being tried, and everything that may be gone back to."""
+    rollout = state.rollout
+    names = {one.digest for one in state.certified} | {one.digest for one in (state.stable,) if one}
+    return frozenset(names | ({rollout.release.digest} if rollout else set()))
+

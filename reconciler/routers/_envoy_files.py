@@ -1,0 +1,104 @@
+"""The files that Envoy watches: they are what is remembered of all splits, so that Envoy comes back with them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
+from reconciler.core.state import Key
+from reconciler.routers._envoy_config import CLUSTERS, LISTENERS, WEIGHTS, XdsFile
+
+
+class XdsFiles:
+    """Changes one entry at a time under a file lock, so that threads and processes do not lose each other's changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._generations = folder / "generations"
+
+    def prepare(self) -> None:
+        """Make the folder and those files that are not there yet: Envoy does not start without. Raises TransientError."""
+        with _disk_errors():
+            self._generations.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._locked():
+                for file in (CLUSTERS, LISTENERS, WEIGHTS):
+                    if not (self.folder / file.name).exists():
+                        self._write(file, {})
+
+    def entries(self, file: XdsFile) -> dict[str, Any]:
+        """What the file says, by name. Raises TerminalError when it is not what was written."""
+        path = self.folder / file.name
+        try:
+            resources = json.loads(path.read_bytes())["resources"]
+            if file is WEIGHTS:
+                return dict(resources[0]["layer"])
+            return {one["name"]: one for one in resources}
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            hint = "restore it, or delete it and restart the daemon"
+            raise TerminalError(f"{path} cannot be understood ({type(error).__name__}: {error}): {hint}") from error
+
+    def put(self, file: XdsFile, changes: Mapping[str, object | None]) -> None:
+        """Replace entries, None removes one; the file is on the disk, and renamed into place, when this returns.
+
+        Written even when nothing differs: that makes Envoy try again. Raises TransientError when the disk refuses.
+        """
+        with _disk_errors(), self._locked():
+            entries = self.entries(file)
+            for name, value in changes.items():
+                if value is None:
+                    entries.pop(name, None)
+                else:
+                    entries[name] = value
+            self._write(file, entries)
+
+    def admit(self, key: Key, generation: int) -> None:
+        """Remember the newest generation of a key, also beyond its removal. Raises StaleGenerationError for an older one."""
+        path = self._generations / str(key).replace("/", ".")
+        with _disk_errors(), self._locked():
+            newest = int(path.read_text()) if path.exists() else 0
+            if generation < newest:
+                raise StaleGenerationError(f"{key}: generation {generation} is older than {newest}")
+            if generation > newest:
+                _replace(path, str(generation))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _write(self, file: XdsFile, entries: Mapping[str, Any]) -> None:
+        resources = list(entries.values())
+        if file is WEIGHTS:
+            resources = [{"@type": WEIGHTS.type, "name": "weights", "layer": entries}]
+        text = json.dumps(resources)
+        version = hashlib.sha256(text.encode()).hexdigest()[:12]
+        _replace(self.folder / file.name, json.dumps({"version_info": version, "resources": resources}))
+
+
+def _replace(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.new")
+    new.touch(mode=0o600)
+    with new.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    new.replace(path)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise TransientError(f"cannot keep Envoy's configuration: {error}") from error

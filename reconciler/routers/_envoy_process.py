@@ -1,0 +1,107 @@
+"""The Envoy process of a data directory: found or started, supervised by a shim, asked through its admin socket."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from reconciler import proc
+from reconciler.core.outcome import TerminalError, TransientError
+from reconciler.exchange import Call, over_unix_socket
+from reconciler.ports import Clock
+from reconciler.routers._envoy_config import bootstrap
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes that the path of a Unix socket may have."""
+ADMIN_TIMEOUT = 2.0
+ADMIN_MOST = 50_000_000
+
+
+def find_envoy() -> str:
+    """Path of the Envoy binary: the one in the PyPI package, else the one on PATH. Raises TerminalError without either."""
+    package = importlib.util.find_spec("envoy")
+    bundled = Path(package.origin).parent / "_bin" / "envoy" if package and package.origin else None
+    found = str(bundled) if bundled and os.access(bundled, os.X_OK) else shutil.which("envoy")
+    if found is None:
+        raise TerminalError(
+            "there is no Envoy on this machine: pip install 'prodsprint[local]', or put envoy on the PATH"
+        )
+    return found
+
+
+def admin_socket(data: Path) -> Path:
+    """Where Envoy's admin socket goes: the data folder, or where its path is too long, a private temporary folder.
+
+    Raises TerminalError when that folder belongs to somebody else.
+    """
+    plain = data / "admin.sock"
+    if len(os.fsencode(plain)) <= LONGEST_SOCKET_PATH:
+        return plain
+    mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"prodsprint-{mark}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise TerminalError(
+            f"{folder} is not a private folder of this user; remove it, or use a shorter data directory"
+        )
+    return folder / plain.name
+
+
+class EnvoyProcess:
+    """One Envoy under a shim in ``data/process``: it outlives the daemon, and is started again when it dies."""
+
+    def __init__(self, data: Path, xds: Path, clock: Clock) -> None:
+        self._data, self._xds, self._clock = data, xds, clock
+        self._shim = data / "process"
+        self._socket = admin_socket(data)
+
+    def ensure(self) -> None:
+        """Start Envoy unless it runs already; returns before it answers. Raises TransientError or TerminalError."""
+        state = proc.look(self._shim)
+        if state is not None and state.status not in proc.FINAL:
+            return
+        config = self._data / "bootstrap.json"
+        try:
+            config.write_text(json.dumps(bootstrap(self._xds, self._socket)))
+            (self._data / "admin").write_text(str(self._socket))
+        except OSError as error:
+            raise TransientError(f"cannot write Envoy's configuration: {error}") from error
+        argv = (find_envoy(), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "--log-level", "warn")
+        drain = ("--drain-time-s", "30", "--drain-strategy", "immediate")
+        spec = proc.ShimSpec(
+            id="routers/envoy",
+            argv=argv + drain,
+            env=(),
+            cwd=str(self._data),
+            stop_deadline=5.0,
+            backoff_base=0.1,
+            backoff_most=5.0,
+        )
+        proc.start(self._shim, spec)
+
+    def ask(self, path: str, **query: str) -> Any:
+        """GET JSON from the admin interface. Raises TransientError while Envoy does not answer, and starts it if need be."""
+        target = "/" + path + ("?" + "&".join(f"{name}={quote(text)}" for name, text in query.items()) if query else "")
+        try:
+            answer = over_unix_socket(self._socket, Call(target, ADMIN_TIMEOUT, ADMIN_MOST), self._clock)
+            if answer.status == 200:
+                return json.loads(answer.body)
+            words = f"status {answer.status}"
+        except (TransientError, ValueError) as error:
+            words = str(error)
+        self.ensure()
+        raise TransientError(f"Envoy does not answer now ({words}){self._why()}")
+
+    def _why(self) -> str:
+        state = proc.look(self._shim)
+        words = f"; its process is {state.status}" if state else ""
+        return f"{words}: {state.message}" if state and state.message else words

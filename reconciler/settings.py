@@ -1,0 +1,42 @@
+"""What one daemon is told on its command line. The only place that knows its defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LOOPBACK = "127.0.0.1"
+
+
+def default_data_dir() -> Path:
+    """``$PRODSPRINT_DATA_DIR``, else ``prodsprint`` in the user's state directory."""
+    named = os.environ.get("PRODSPRINT_DATA_DIR")
+    if named:
+        return Path(named)
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "prodsprint"
+
+
+class Settings(BaseModel):
+    """Settings of ``prodsprint run``. Addresses are ``host:port``; port 0 takes a free one. Durations are seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config_repo: str = Field(description="URL or path of the config repo")
+    branch: str = Field(default="", description="branch of the config repo (default: the one its HEAD names)")
+    data_dir: Path = Field(default_factory=default_data_dir, description="where everything is kept")
+    grpc: str = Field(default=f"{LOOPBACK}:7443", description="address of the gRPC API")
+    http: str = Field(default=f"{LOOPBACK}:7480", description="address of /metrics, /healthz and /readyz")
+    tls_cert: Path | None = Field(default=None, description="certificate (PEM) for gRPC; needed off loopback")
+    tls_key: Path | None = Field(default=None, description="private key (PEM) for gRPC; needed off loopback")
+    poll: float = Field(default=10.0, ge=0.1, description="time between two polls of the config repo")
+    source_poll: float = Field(default=30.0, ge=0.1, description="time between two polls of service repos")
+    workers: int = Field(default=4, ge=1, le=64, description="keys that are worked on at the same time")
+    credentials: Path | None = Field(default=None, description="YAML file that says what opens which repos")
+    webhook: str = Field(default="", description="URL that events are posted to")
+    webhook_secret: Path | None = Field(default=None, description="file with the key that signs them")
+    prometheus: str = Field(default="", description="URL of a Prometheus, for `analysis.source: prometheus`")
+    log_format: str = Field(default="auto", pattern="^(auto|plain|json)$", description="plain, json, or auto: by terminal")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="least severe level logged")

@@ -1,0 +1,68 @@
+"""Releases and service files for tests of targets."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+from reconciler.core.digest import canonical, release_digest
+from reconciler.core.outcome import TerminalError
+from reconciler.core.state import (
+    FULL_WEIGHT,
+    AnalysisPolicy,
+    Artifact,
+    DesiredState,
+    Key,
+    Release,
+    Step,
+    Strategy,
+    StrategyKind,
+)
+
+KEY = Key("shop", "cart", "prod")
+
+
+class CopiedCheckouts:
+    """The port Checkouts over plain folders, one a commit."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls = 0
+
+    def commit(self, files: dict[str, str]) -> str:
+        """Keep these files as a commit; its id."""
+        revision = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
+        for name, text in files.items():
+            path = self.folder / revision / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return revision
+
+    def checkout(self, source: str, revision: str, into: Path) -> None:
+        self.calls += 1
+        if not (self.folder / revision).is_dir():
+            raise TerminalError(f"{source} has no commit {revision}")
+        shutil.copytree(self.folder / revision, into)
+
+
+def release(revision: str, *, key: Key = KEY, spec: dict | None = None, runtime: dict | None = None) -> Release:
+    """A release of a commit, with short times."""
+    times = {"health_interval": 0.1, "start_deadline": 10.0, "stop_deadline": 5.0, "build_deadline": 20.0}
+    desired = DesiredState(
+        key=key,
+        artifact=Artifact("file:///service.git", revision, "v1"),
+        target="process",
+        spec=canonical({"command": [sys.executable, "-I", "-S", "server.py"], **(spec or {})}),
+        runtime=canonical({**times, **(runtime or {})}),
+        instances=2,
+        port=18080,
+        router="envoy",
+        strategy=Strategy(StrategyKind.ALL_AT_ONCE, (Step(FULL_WEIGHT, 0.0),), 60.0, 60.0, 60.0),
+        analysis=AnalysisPolicy(),
+        after=None,
+        commit="0" * 40,
+        path="prodsprint.yaml",
+    )
+    return Release(release_digest(desired), desired)

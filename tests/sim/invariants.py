@@ -1,0 +1,239 @@
+"""What has to be true after every port call of every replica, whatever happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.replicas import Scheduler, Violated
+from sim.world import World, canary_share
+
+from reconciler.core.digest import release_digest
+from reconciler.core.plan import endpoints, in_force, ready, steps_of
+from reconciler.core.state import (
+    FULL_WEIGHT,
+    Key,
+    KeyState,
+    Observed,
+    Phase,
+    Release,
+    Rollout,
+    RolloutKind,
+    Route,
+    Scale,
+    SetRoute,
+    StrategyKind,
+    Traffic,
+    Verb,
+)
+from reconciler.ports import Transition
+from reconciler.reconcile import Look
+
+MOST_LOOKS = 40_000
+MOST_COMMITS = 1_500
+QUIET = 15.0
+"""Seconds without a commit, longer than any look waits, after which a key that has nothing in progress is settled."""
+
+
+@dataclass(slots=True)
+class Invariants:
+    """Watches a simulation. ``quiet`` is when the last fault and commit are over, ``bound`` how long settling may take."""
+
+    world: World
+    scheduler: Scheduler
+    quiet: float
+    bound: float = 2_000.0
+    looks: int = 0
+    commits: int = 0
+    last_commit: float = 0.0
+    plans: dict[Key, dict[int, tuple[object, ...]]] = field(default_factory=dict)
+    states: dict[Key, KeyState] = field(default_factory=dict)
+    interfered: bool = False
+    """Whether a person's verb moved traffic or ended an attempt."""
+
+    # --- hooks -------------------------------------------------------------------------------------------------------
+
+    def before(self, call: str, args: tuple[Any, ...]) -> Any:
+        """Called just before a port call; what it returns is given to ``called``."""
+        if call == "target.apply":
+            self._scale(*args)
+        elif call == "router.apply":
+            self._route(*args)
+        return None
+
+    def called(self, call: str, args: tuple[Any, ...], before: Any) -> None:
+        """Called just after a port call that did not raise."""
+        if call == "store.commit":
+            self._committed(args[0])
+
+    def looked(self, key: Key, look: Look | None, result: str) -> None:
+        """Called after every look."""
+        self.looks += 1
+        if result in ("error", "terminal_error"):
+            self._fail(f"a look at {key} ended in {result}")
+        if self.looks > MOST_LOOKS:
+            self._fail(f"{self.looks} looks: a loop that never rests")
+        now = self.world.clock.elapsed
+        if now > self.quiet and now - self.last_commit > QUIET and all(map(self._settled, self.scheduler.keys)):
+            self.scheduler.stop()
+        elif now > self.quiet + self.bound:
+            self._fail(f"not settled {self.bound:g} s after the last fault: {self.states.get(key)}")
+
+    def _settled(self, key: Key) -> bool:
+        state = self.states.get(key)
+        if state is None:
+            return True
+        held = state.rollout is not None and state.rollout.held is not None and state.stable is None
+        return state.rollout is None or held
+
+    def _fail(self, message: str) -> None:
+        raise Violated(f"at {self.world.clock.elapsed:.3f} s, port call {self.scheduler.calls}: {message}")
+
+    # --- actions -----------------------------------------------------------------------------------------------------
+
+    def _planned(self, key: Key, generation: int, action: Scale | Route) -> None:
+        actions = self.plans.get(key, {}).get(generation, ())
+        named = {one.route if isinstance(one, SetRoute) else one for one in actions}
+        if action not in named:
+            self._fail(f"{action} is done for generation {generation}, whose saved plan is {actions}")
+
+    def _scale(self, key: Key, release: Release, count: int, generation: int) -> None:
+        self._planned(key, generation, Scale(release.digest, count))
+        if generation < self.world.target.fence(key):
+            return  # refused
+        traffic = self.world.router.in_force(key)
+        share = share_of(traffic, release.digest)
+        if count == 0 and share > 0:
+            self._fail(f"instances of {release.digest[:8]} are stopped while it gets {share / 100} % of the traffic")
+
+    def _route(self, key: Key, traffic: Traffic, generation: int) -> None:
+        route = Route(
+            traffic.port,
+            traffic.stable and traffic.stable.digest,
+            traffic.canary and traffic.canary.digest,
+            traffic.weight,
+        )
+        self._planned(key, generation, route)
+        if generation < self.world.router.fence(key):
+            return  # refused
+        now = self.world.router.in_force(key)
+        observed = Observed(self.world.target.running(key), now)
+        if in_force(route, observed):
+            return
+        for side in (traffic.stable, traffic.canary):
+            if side is None or share_of(traffic, side.digest) <= share_of(now, side.digest):
+                continue
+            if not set(side.endpoints) & set(endpoints(observed, side.digest)) and not self.world.crashed(side.digest):
+                self._fail(f"traffic is moved to {side.digest[:8]}, of which {ready(observed, side.digest)} are ready")
+
+    # --- transitions -------------------------------------------------------------------------------------------------
+
+    def _committed(self, transition: Transition) -> None:
+        after = transition.state
+        before = self.states.get(after.key, KeyState(after.key))
+        self.states[after.key] = after
+        self.commits, self.last_commit = self.commits + 1, self.world.clock.elapsed
+        if self.commits > MOST_COMMITS:
+            self._fail(f"{self.commits} commits: the state never rests; last records: {transition.records}")
+        verbs = (Verb.PROMOTE, Verb.ABORT, Verb.ROLLBACK)
+        by_person = any(one.type in {f"request.{verb}.accepted" for verb in verbs} for one in transition.records)
+        self.interfered = self.interfered or by_person
+        if after.revision != before.revision + 1:
+            self._fail(f"revision {before.revision} is followed by {after.revision}")
+        self._plan_follows(before, after)
+        self._attempt_follows(before, after)
+        if not by_person:
+            self._step_was_earned(before, after)
+
+    def _plan_follows(self, before: KeyState, after: KeyState) -> None:
+        plan = after.plan
+        if plan is None:
+            return
+        plans = self.plans.setdefault(after.key, {})
+        if plan.generation not in plans:
+            if plan.parent != before.generation or plan.generation != before.generation + 1:
+                self._fail(f"plan {plan.generation} names {plan.parent} as its parent, which was {before.generation}")
+            plans[plan.generation] = plan.actions
+        elif plans[plan.generation] != plan.actions:
+            self._fail(f"plan {plan.generation} was changed")
+
+    def _attempt_follows(self, before: KeyState, after: KeyState) -> None:
+        old, new = before.rollout, after.rollout
+        if new is None or (old is not None and old.attempt == new.attempt):
+            return
+        if new.attempt != before.attempts + 1:
+            self._fail(f"attempt {new.attempt} begins after {before.attempts}")
+        if old is not None and old.attempt not in {one.attempt for one in after.history}:
+            self._fail(f"attempt {new.attempt} begins before attempt {old.attempt} has ended")
+        if new.release.digest in {row.digest for row in before.quarantined}:
+            self._fail(f"attempt {new.attempt} is for {new.release.digest[:8]}, which is quarantined")
+
+    def _step_was_earned(self, before: KeyState, after: KeyState) -> None:
+        old, new = before.rollout, after.rollout
+        if old is None or new is None or old.attempt != new.attempt or old.phase is not Phase.STEPPING:
+            return
+        passed = new.phase is Phase.PROMOTING or new.step > old.step
+        if not passed or old.kind is RolloutKind.ROLLBACK:
+            return
+        if new.phase is Phase.STEPPING and new.step != old.step + 1:
+            self._fail(f"step {old.step} is followed by {new.step}")
+        self._dwell_was_served(before, old)
+
+    def _dwell_was_served(self, before: KeyState, rollout: Rollout) -> None:
+        seen = self.world.seen[before.key]
+        step = steps_of(rollout, before.stable)[rollout.step]
+        expected = (before.stable and before.stable.digest, rollout.release.digest, step.weight)
+        if seen.split != expected:
+            self._fail(f"step {rollout.step} is left while {seen.split} is in force, not {expected}")
+        if seen.seconds < step.bake - 1e-6:
+            self._fail(f"step {rollout.step} is left after {seen.seconds:.3f} of {step.bake:g} s")
+        uncompared = before.stable is None or rollout.release.desired.strategy.kind is StrategyKind.ALL_AT_ONCE
+        if uncompared:
+            return
+        if seen.canary_requests == 0:
+            self._fail(f"step {rollout.step} is left without one request to the canary")
+        if not self.world.truth(rollout.release).good:
+            self._fail(f"{rollout.release.desired.artifact.version}, which is bad, passes step {rollout.step}")
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def ended(self) -> None:
+        """Check where every key has come to rest."""
+        for key, state in self.states.items():
+            self._rests(key, state)
+
+    def _rests(self, key: Key, state: KeyState) -> None:
+        traffic, running = self.world.router.in_force(key), self.world.target.running(key)
+        serving = state.stable or (state.rollout and state.rollout.release)
+        if serving is None:
+            if traffic is not None:
+                self._fail(f"{key} has no release, but traffic: {traffic}")
+            return
+        if share_of(traffic, serving.digest) != FULL_WEIGHT:
+            self._fail(f"{key} serves {serving.digest[:8]}, but its traffic is {traffic}")
+        if ready(Observed(running), serving.digest) != serving.desired.instances:
+            self._fail(f"{key} has {running}, not {serving.desired.instances} of {serving.digest[:8]}")
+        self._outcome(key, state)
+
+    def _outcome(self, key: Key, state: KeyState) -> None:
+        wanted = self.world.desires.wanted[key]
+        if wanted is None or self.interfered or wanted.after is not None:
+            return
+        digest = release_digest(wanted)
+        quarantined = digest in {row.digest for row in state.quarantined}
+        good = self.world.truth(Release(digest, wanted)).good
+        serves = state.stable is not None and state.stable.digest == digest
+        if good and not serves and not self.world.crashed(digest):
+            self._fail(f"{wanted.artifact.version} is good, but was not promoted: {state.history[:1]}")
+        first = state.stable is None or serves
+        if not good and not quarantined and not first:
+            self._fail(f"{wanted.artifact.version} is bad, but was not rolled back")
+
+
+def share_of(traffic: Traffic | None, digest: str) -> int:
+    """Share of the requests that meet a release, in hundredths of a percent."""
+    if traffic is None:
+        return 0
+    canary = canary_share(traffic)
+    share = canary if traffic.canary is not None and traffic.canary.digest == digest else 0
+    return share + (FULL_WEIGHT - canary if traffic.stable is not None and traffic.stable.digest == digest else 0)

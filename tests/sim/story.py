@@ -1,0 +1,207 @@
+"""What happens in a simulation: commits, people, and faults, all of it from a seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from fakes.target import Behaviour
+from fakes.values import KEY, POLICY, desired
+from sim.invariants import Invariants
+from sim.replicas import Crash, Scheduler
+from sim.world import Truth, World
+
+from reconciler.core.state import DesiredState, Key, Request, Step, Strategy, StrategyKind, Verb
+from reconciler.store.sql import SqlStore
+
+QUIET = 150.0
+"""Seconds after which no fault, commit or request happens any more."""
+
+TRUTHS = {
+    "good-1": Truth(),
+    "good-2": Truth(),
+    "good-3": Truth(0.0005),
+    "slow-start": Truth(behaviour=Behaviour(prepare=3.0, start=5.0, stop=2.0)),
+    "bad-1": Truth(0.2),
+    "bad-2": Truth(0.2, Behaviour(start=1.0)),
+    "never-ready": Truth(behaviour=Behaviour(start=1e9)),
+    "exits": Truth(behaviour=Behaviour(start=0.5, fails="exit status 3")),
+}
+STEPS = (
+    (Step(500, 6.0), Step(2500, 6.0), Step(10_000, 6.0)),
+    (Step(100, 4.0), Step(500, 4.0), Step(2500, 4.0), Step(10_000, 8.0)),
+    (Step(1000, 5.0, 200), Step(10_000, 5.0)),
+    (Step(10_000, 6.0),),
+)
+
+
+@dataclass(slots=True)
+class RandomFaults:
+    """Crashes and stalls at port calls, with a probability each, until ``until``."""
+
+    chance: random.Random
+    crash: float
+    stall: float
+    until: float = QUIET
+
+    def at(self, number: int, call: str, seconds: float) -> float:
+        """See ``replicas.Faults``."""
+        if seconds >= self.until:
+            return 0.0
+        luck = self.chance.random()
+        if luck < self.crash:
+            raise Crash(call)
+        return self.chance.choice((0.001, 0.05, 1.0, 5.0, 30.0)) if luck < self.crash + self.stall else 0.0
+
+    def restart(self) -> float:
+        """See ``replicas.Faults``."""
+        return self.chance.choice((0.0, 0.1, 1.0, 10.0))
+
+
+@dataclass(slots=True)
+class CrashAt:
+    """One crash, at the port call of that number."""
+
+    number: int
+    happened: str = ""
+
+    def at(self, number: int, call: str, seconds: float) -> float:
+        """See ``replicas.Faults``."""
+        if number == self.number:
+            self.happened = call
+            raise Crash(call)
+        return 0.0
+
+    def restart(self) -> float:
+        """See ``replicas.Faults``."""
+        return 0.5
+
+
+@dataclass(slots=True)
+class Story:
+    """One simulation in the making. ``log`` says what was decided by chance, for whoever replays a seed."""
+
+    seed: int
+    replicas: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def run(self) -> Invariants:
+        """Simulate, and check every invariant. Raises Violated."""
+        chance = random.Random(f"story {self.seed}")
+        world = World(self.seed, TRUTHS)
+        world.router.delay = chance.choice((0.0, 0.005, 0.2))
+        faults = RandomFaults(
+            random.Random(f"faults {self.seed}"),
+            crash=chance.choice((0.0, 0.002, 0.01)),
+            stall=chance.choice((0.0, 0.002, 0.02)),
+        )
+        keys = (KEY, replace(KEY, environment="second")) if chance.random() < 0.15 else (KEY,)
+        self.replicas = chance.choice((1, 1, 2, 3))
+        scheduler = Scheduler(world, keys, self.replicas, faults)
+        watch = Invariants(world, scheduler, QUIET)
+        self.log.append(f"{self.replicas} replicas, crash {faults.crash}, stall {faults.stall}")
+        self._commits(chance, world, scheduler)
+        self._people(chance, world, scheduler)
+        self._trouble(chance, world, scheduler)
+        scheduler.run(watch)
+        watch.ended()
+        return watch
+
+    # --- what git asks for -------------------------------------------------------------------------------------------
+
+    def _commits(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
+        strategy = self._strategy(chance)
+        size = chance.choice((1, 2, 3, 5))
+        versions = ["good-1"] if chance.random() < 0.9 else []
+        versions += chance.choices(tuple(TRUTHS), k=chance.choice((1, 2, 3, 4)))
+        moment = 0.0
+        for version in versions:
+            for key in scheduler.keys:
+                after = KEY.environment if key is not KEY else None
+                wanted = desired(version, key, strategy=strategy, instances=size, after=after)
+                self._at(world, moment, f"commit {version} for {key}", lambda one=wanted: self._commit(world, scheduler, one))
+            moment += chance.choice((0.01, 1.0, 12.0, 40.0, 60.0))
+        if chance.random() < 0.1:
+            self._at(world, moment, "manifest gone", lambda: self._gone(world, scheduler, KEY))
+
+    def _strategy(self, chance: random.Random) -> Strategy:
+        steps = chance.choice(STEPS)
+        kind = StrategyKind.CANARY if chance.random() < 0.85 else StrategyKind.ALL_AT_ONCE
+        limits = {"max_bake": 120.0, "hold_deadline": 300.0, "progress_deadline": 40.0}
+        return Strategy(kind, steps, drain=chance.choice((0.0, 2.0)), **limits)
+
+    def _commit(self, world: World, scheduler: Scheduler, wanted: DesiredState) -> None:
+        world.commit(wanted)
+        scheduler.nudge(wanted.key)
+
+    def _gone(self, world: World, scheduler: Scheduler, key: Key) -> None:
+        world.desires.wanted[key] = None
+        scheduler.nudge(key)
+
+    # --- people ------------------------------------------------------------------------------------------------------
+
+    def _people(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
+        if chance.random() < 0.6:
+            return
+        for _ in range(chance.choice((1, 2, 5))):
+            verb = chance.choice(tuple(Verb))
+            moment = chance.uniform(1.0, QUIET - 30.0)
+            self._at(world, moment, f"request {verb}", lambda verb=verb: self._request(world, scheduler, verb))
+
+    def _request(self, world: World, scheduler: Scheduler, verb: Verb) -> None:
+        now = world.clock.now().wall
+        expires = now + 20.0 if verb is Verb.PAUSE else None
+        SqlStore(world.database, ()).submit(KEY, Request(0, verb, "ada", "to see what happens", now, expires))
+        scheduler.nudge(KEY)
+
+    # --- trouble -----------------------------------------------------------------------------------------------------
+
+    def _trouble(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
+        for _ in range(chance.choice((0, 0, 1, 2, 4))):
+            moment, last = chance.uniform(0.0, QUIET - 30.0), chance.choice((0.5, 3.0, 25.0))
+            kind = chance.choice(("metrics down", "metrics reset", "router restart", "target down", "clock", "instance"))
+            self.log.append(f"{moment:.3f}: {kind} for {last} s")
+            if kind == "metrics down":
+                self._outage(world, world.metrics, moment, last)
+            elif kind == "target down":
+                self._outage(world, world.target, moment, last)
+            elif kind == "metrics reset":
+                world.at(moment, world.metrics.restart)
+            elif kind == "router restart":
+                self._outage(world, world.router, moment, last)
+                world.at(moment + last, world.metrics.restart)
+            elif kind == "clock":
+                world.at(moment, lambda by=chance.choice((-3600.0, 3600.0)): world.clock.jump(by))
+            else:
+                world.at(moment, lambda luck=chance.random(): self._crash_one(world, luck))
+
+    def _outage(self, world: World, port: object, moment: float, last: float) -> None:
+        world.at(moment, lambda: setattr(port, "error", "connection refused"))
+        world.at(moment + last, lambda: setattr(port, "error", ""))
+
+    def _crash_one(self, world: World, luck: float) -> None:
+        running = world.target.running(KEY)
+        if running:
+            one = running[int(luck * len(running))]
+            world.crash(KEY, one.digest, one.ordinal, 2.0)
+
+    def _at(self, world: World, moment: float, what: str, event) -> None:
+        self.log.append(f"{moment:.3f}: {what}")
+        world.at(moment, event)
+
+
+def fixed(number: int) -> tuple[Invariants, CrashAt]:
+    """The story of a good and of a bad version without chance in it, with a crash at one port call (0 for none)."""
+    world = World(1, TRUTHS)
+    world.router.delay = 0.01
+    faults = CrashAt(number)
+    scheduler = Scheduler(world, (KEY,), 1, faults)
+    watch = Invariants(world, scheduler, 90.0)
+    strategy = Strategy(StrategyKind.CANARY, (Step(2000, 4.0), Step(10_000, 4.0)), 60.0, 300.0, 30.0, drain=1.0)
+    story = Story(0)
+    for moment, version in ((0.0, "good-1"), (15.0, "good-2"), (40.0, "bad-1")):
+        wanted = desired(version, strategy=strategy, analysis=replace(POLICY, interval=1.0))
+        world.at(moment, lambda one=wanted: story._commit(world, scheduler, one))
+    scheduler.run(watch)
+    watch.ended()
+    return watch, faults
