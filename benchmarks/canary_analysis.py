@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
-from math import comb, log
+from math import comb, exp, log, log1p
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -38,7 +38,7 @@ def upper_bound(wrong: int, runs: int, level: float = 0.01) -> float:
     low, high = wrong / runs, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        tail = sum(comb(runs, k) * middle**k * (1 - middle) ** (runs - k) for k in range(wrong + 1))
+        tail = sum(exp(log(comb(runs, k)) + k * log(middle) + (runs - k) * log1p(-middle)) for k in range(wrong + 1))
         low, high = (middle, high) if tail > level else (low, middle)
     return high
 
@@ -96,7 +96,10 @@ def false_rollbacks(runs: int) -> None:
         for clump, clumps in ((1, "independent"), (5, "clumps of 5"), (20, "clumps of 20"))
         for history in (True, False)
     ]
-    cases.append(("500 req/s, latency 60 ms, lognormal", World(rate=500, errors=0.001, median=60), False))
+    cases += [
+        (f"50 req/s, latency 60 ms, {words}", World(rate=50, errors=0.001, median=60, stall=stall), False)
+        for words, stall in (("lognormal", 0), ("stalls of 5", 5), ("stalls of 20", 20))
+    ]
     for label, world, history in cases:
         wrong = sum(one is not None for one in spread_over_cores(partial(caught_at, world, history=history), runs))
         known = "1 h" if history else "none"

@@ -11,8 +11,8 @@ from statistics import NormalDist
 
 from reconciler.core.state import FULL_WEIGHT, Counters, Instant, Reading, Step, Tick
 
-EDGES = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 65, 80, 100, 125, 150, 200, 250, 300, 400, 500, 750, 1000, 2500)
-"""Upper bucket edges in milliseconds, about as fine as the ones the Envoy router sets."""
+EDGES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10_000)
+"""Upper bucket edges in milliseconds: those the Envoy router sets."""
 
 STEPS = (Step(100, 300), Step(500, 300), Step(2500, 600), Step(10_000, 0))
 """1 → 5 → 25 → 100 %: five, five and ten minutes."""
@@ -34,6 +34,8 @@ class World:
     """Milliseconds; 0 for a service whose latency is not measured."""
     spread: float = 0.6
     """Standard deviation of the latency's logarithm."""
+    stall: int = 0
+    """Requests that one stall makes take a second and more, on one side and in one tick; 1 % of all are in stalls."""
     slower: float = 1.0
     """Times as long the canary takes."""
     interval: float = 10.0
@@ -67,6 +69,8 @@ class Side:
         """Answer about ``mean`` requests. Poisson counts of kinds of requests are independent Poisson counts."""
         if self._shares:
             counts = [poisson(self._chance, mean * share) if share > 1e-9 else 0 for share in self._shares]
+            if self._world.stall:
+                counts[-3] += self._world.stall * poisson(self._chance, mean * 0.01 / self._world.stall)
             requests, total = sum(counts), 0
             self._timed += requests
             for at, count in enumerate(counts[:-1]):

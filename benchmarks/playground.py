@@ -54,7 +54,7 @@ class Playground:
     def commit(self, version: str, round_: int) -> None:
         """Ask for a version; another ``round_`` makes it another release."""
         text = MANIFEST.format(
-            source=self.source.folder,
+            source=self.source.folder.as_uri(),
             python=sys.executable,
             version=version,
             port=self.stage.port,

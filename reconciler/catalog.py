@@ -119,9 +119,8 @@ class Catalog:
     def compile(self) -> float | None:
         """Compile the newest commit that the mirror holds, and tell what changed."""
         before = self.snapshot
-        commit = self.mirrors.head(self.config_repo, self.branch)
+        commit = self._head()
         if commit is None:
-            self._no_commit()
             return None
         if (
             before is not None
@@ -129,9 +128,8 @@ class Catalog:
             and self.mirrors.rewritten(self.config_repo, before.commit, commit)
         ):
             log.warning("history of the config repo was rewritten: %s is no ancestor of %s", before.commit, commit)
-        found = self.mirrors.files(self.config_repo, commit)
-        files = {path: (blob, found.content[blob]) for path, blob in found.paths.items()}
-        snapshot = compile_snapshot(commit, files, self._resolve, before)
+        files, refused = self._read(commit, before)
+        snapshot = compile_snapshot(commit, files, self._resolve, before, refused)
         self.snapshot = snapshot
         self._fetch_missing(snapshot)
         keys = changed_keys(before, snapshot)
@@ -144,28 +142,44 @@ class Catalog:
             )
             for problem in snapshot.problems:
                 log.warning("%s", problem)
-            for path, sentence in found.problems:
-                log.warning("%s: %s", path, sentence)
         self.changed(keys)
         return None
 
-    def _no_commit(self) -> None:
-        # An empty or unreadable desired state never deletes anything: what was compiled before stays in force.
-        if self.config_repo not in self.trouble:
-            branch = f"no branch {self.branch}" if self.branch else "no commit"
-            self.trouble[self.config_repo] = f"the config repo {self.config_repo} has {branch} yet"
+    def _read(self, commit: str, before: Snapshot | None) -> tuple[dict[str, tuple[str, bytes]], dict[str, str]]:
+        """The manifests of a commit; the content of those that ``before`` has at the same path is left empty."""
+        known = before.blobs() if before else frozenset()
+        found = self.mirrors.files(self.config_repo, commit, known)
+        old = {path: file.blob for path, file in before.files.items()} if before else {}
+        if any(blob not in found.content and old.get(path) != blob for path, blob in found.paths.items()):
+            found = self.mirrors.files(self.config_repo, commit)  # a manifest was moved: its content is needed after all
+        files = {path: (blob, found.content.get(blob, b"")) for path, blob in found.paths.items()}
+        return files, dict(found.problems)
+
+    def _head(self) -> str | None:
+        """The commit to compile. None leaves in force what was compiled before: an empty desired state deletes nothing."""
+        try:
+            commit = self.mirrors.head(self.config_repo, self.branch)
+        except TransientError as error:
+            self.trouble.setdefault(self.config_repo, str(error))
+            return None
+        if commit is None and self.config_repo not in self.trouble:
+            lacks = f"no branch {self.branch}" if self.branch else "no commit"
+            self.trouble[self.config_repo] = f"the config repo {self.config_repo} has {lacks} yet"
             log.warning("%s", self.trouble[self.config_repo])
+        return commit
 
     def _resolve(self, source: str, version: str) -> str | None:
         try:
             return self.mirrors.resolve(source, version)
-        except (TransientError, TerminalError) as error:
+        except TransientError:  # not fetched yet, or being repaired: the fetch says what is wrong
+            return None
+        except TerminalError as error:
             self.trouble[source] = str(error)
             return None
 
     def _fetch_missing(self, snapshot: Snapshot) -> None:
         for source, version in snapshot.wanted:
-            if source not in self.trouble and self._resolve(source, version) is None:
+            if source not in self.failures and self._resolve(source, version) is None:
                 self.queue.add(source)
 
 

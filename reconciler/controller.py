@@ -13,6 +13,8 @@ from reconciler.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
+STALE_RETRY = 0.01
+"""Seconds until the first new look after somebody else was faster; doubled when that goes on."""
 STALLED_RESYNC = 30.0
 """Seconds until a key that waits for a person or a commit is looked at again all the same."""
 
@@ -48,7 +50,8 @@ class Controller:
             result, again = self._result(look), self._again(look)
             self.failures.pop(key, None)
         except StaleGenerationError:
-            result, again = "stale", 0.0
+            self.failures[key] = self.failures.get(key, 0) + 1
+            result, again = "stale", backoff(self.failures[key], base=STALE_RETRY)
         except TerminalError as error:
             log.error("%s: %s", key, error, extra={"key": str(key)})  # noqa: TRY400  # the message says it all
             result, again = "terminal_error", STALLED_RESYNC

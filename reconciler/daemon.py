@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -40,6 +41,8 @@ log = logging.getLogger("reconciler.daemon")
 
 FETCHERS = 3
 """Threads that wait for remotes."""
+LOOK_FOR_EVENTS = 30.0
+"""Most seconds until undelivered events are looked for; new ones are told of at once."""
 STOP_SECONDS = 4.0
 """What all threads together get to end; five seconds are promised."""
 TICKS_KEPT = 2 * 3600.0
@@ -58,7 +61,7 @@ class Daemon:
         self.addresses: dict[str, str] = {}
         self.ready = False
         self.failure: BaseException | None = None
-        self.deliver = threading.Event()
+        self.news: dict[str, threading.Event] = {}
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; returns the exit code. Raises TerminalError when it cannot start."""
@@ -86,6 +89,7 @@ class Daemon:
         self.notifiers = self.adapters.notifiers()
         self.store = open_store(data / "prodsprint.db", tuple(self.notifiers))
         self.outbox = Outbox(self.store, self.notifiers, clock)
+        self.news = {lane: threading.Event() for lane in self.outbox.lanes}
         self.queue: WorkQueue[Key] = WorkQueue(lambda: clock.now().mono)
         self.fetches: WorkQueue[str] = WorkQueue(lambda: clock.now().mono)
         self.catalog = Catalog(
@@ -112,9 +116,7 @@ class Daemon:
             self.telemetry.measured(key, look.inputs.ticks[-1].reading)
         if not look.decision.changed:
             return
-        for record in look.decision.records:
-            log.info("%s: %s", key, record.message, extra={"key": str(key), "event": record.type})
-        self.deliver.set()
+        self._tell()
         before, state = look.inputs.state, look.decision.state
         if before.certified != state.certified or (before.rollout and not state.rollout):
             self._settled(key, look)
@@ -138,7 +140,8 @@ class Daemon:
             self._thread(f"worker-{number}", self.controller.run)
         for number in range(FETCHERS):
             self._thread(f"fetch-{number}", self.catalog.run)
-        self._thread("outbox", self._deliver)
+        for lane in self.outbox.lanes:
+            self._thread(f"outbox-{lane}", partial(self._deliver, lane))
         self._schedule()
         self.catalog.poll_config()
         (self.settings.data_dir / "daemon.json").write_text(
@@ -163,11 +166,17 @@ class Daemon:
         self.threads.append(thread)
         thread.start()
 
-    def _deliver(self) -> None:
+    def _deliver(self, lane: str) -> None:
+        """Deliver the events of one notifier; a slow one has a thread of its own to wait on."""
+        news = self.news[lane]
         while not self.stop.is_set():
-            self.deliver.clear()
-            wait = self.outbox.process_due()
-            self.deliver.wait(min(wait if wait is not None else 30.0, 30.0))
+            news.clear()
+            wait = self.outbox.process(lane)
+            news.wait(min(wait if wait is not None else LOOK_FOR_EVENTS, LOOK_FOR_EVENTS))
+
+    def _tell(self) -> None:
+        for news in self.news.values():
+            news.set()
 
     def _serve(self) -> None:
         """Start both servers, and wait until each says where it listens."""
@@ -224,7 +233,7 @@ class Daemon:
     def _shutdown(self) -> None:
         """Let everything end what it is doing; what is left undone is resumed by the next daemon."""
         self.stop.set()
-        self.deliver.set()
+        self._tell()
         self.queue.close()
         self.fetches.close()
         if hasattr(self, "timer"):

@@ -132,8 +132,10 @@ class _Heard:
 def _words(error: Exception, call: Call) -> str:
     if isinstance(error, http.client.IncompleteRead):
         return "the answer was cut off"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
     if isinstance(error, http.client.BadStatusLine):
-        return "the answer is not HTTP" if str(error).strip("'\" ") else "the connection was closed without an answer"
+        return "the answer is not HTTP"
     if isinstance(error, TimeoutError):
         return f"no whole answer within {call.timeout:g} s"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -119,6 +119,8 @@ def start(folder: Path, spec: ShimSpec) -> None:
     if known and known["status"] in FINAL and _is_live(known):
         tree.await_end(known["shim"], 1.0)  # its last word is written, and it is about to go
     with _lock(folder) as lock:
+        if lock is None and known and known["status"] in FINAL:
+            raise TransientError(f"the shim in {folder} is still ending")
         if lock is None or _is_live(_read(folder)):
             return
         if not _sweep(folder):

@@ -81,7 +81,7 @@ def observe(key: Key, state: KeyState, ports: Ports) -> Inputs:
     desired, problem = ports.desires.desired(key)
     now = ports.clock.now()
     settings = _settings(state) or desired
-    observed = _observed(key, settings, ports) if settings else Observed()
+    observed = _observed(key, state, settings, ports) if settings else Observed()
     return Inputs(
         now=now,
         state=state,
@@ -102,9 +102,11 @@ def _settings(state: KeyState) -> DesiredState | None:
     return state.stable.desired if state.stable else None
 
 
-def _observed(key: Key, settings: DesiredState, ports: Ports) -> Observed:
+def _observed(key: Key, state: KeyState, settings: DesiredState, ports: Ports) -> Observed:
+    known = state.plan.releases if state.plan else ()
+    targets = dict.fromkeys((settings.target, *(release.desired.target for release in known)))
     try:
-        instances = ports.target(settings.target).observe(key)
+        instances = tuple(one for name in targets for one in ports.target(name).observe(key))
         traffic = ports.router(settings.router).observe(key)
     except (TransientError, TerminalError) as error:
         return Observed(error=str(error))
@@ -116,8 +118,9 @@ def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: P
     if rollout is None:
         _watch_control(key, state, now, ports)
         return ()
-    attempt, _, ticks = ports.cache.get(key, (0, 0, ()))
-    if attempt != rollout.attempt:
+    attempt, revision, ticks = ports.cache.get(key, (0, 0, ()))
+    if (attempt, revision) != (rollout.attempt, state.revision):
+        # Somebody has decided since, perhaps another replica on ticks of its own: the log says what counts.
         ticks = ports.store.ticks(key, rollout.attempt)
     if tick_due(rollout, ticks, now):
         reading = ports.metrics(rollout.release.desired.analysis.source).read(key)
@@ -214,4 +217,3 @@ def kept(state: KeyState) -> frozenset[str]:
     rollout = state.rollout
     names = {one.digest for one in state.certified} | {one.digest for one in (state.stable,) if one}
     return frozenset(names | ({rollout.release.digest} if rollout else set()))
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from urllib.parse import urlsplit
@@ -107,7 +108,8 @@ class Telemetry:
         """An environment is gone, and all of its series go."""
         with self._lock:
             self._series.pop(key, None)
-            self._restore.remove(key.workspace, key.project, key.environment)
+            with suppress(KeyError):
+                self._restore.remove(key.workspace, key.project, key.environment)
 
     def _of(self, key: Key) -> _Series:
         return self._series.setdefault(key, _Series())

@@ -84,5 +84,5 @@ def nothing_left(below: Path) -> Iterator[None]:
         yield
     finally:
         folders = [path.parent for path in below.rglob("spec.json")]
-        eventually(lambda: all([proc.remove(folder) for folder in folders]), 30, what="all removed")
+        eventually(lambda: not [folder for folder in folders if not proc.remove(folder)], 30, what="all removed")
         eventually(lambda: not marked(below.resolve()), 10, what="no process left")

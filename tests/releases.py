@@ -47,12 +47,19 @@ class CopiedCheckouts:
         shutil.copytree(self.folder / revision, into)
 
 
-def release(revision: str, *, key: Key = KEY, spec: dict | None = None, runtime: dict | None = None) -> Release:
+def release(
+    revision: str,
+    *,
+    key: Key = KEY,
+    spec: dict | None = None,
+    runtime: dict | None = None,
+    source: str = "file:///service.git",
+) -> Release:
     """A release of a commit, with short times."""
     times = {"health_interval": 0.1, "start_deadline": 10.0, "stop_deadline": 5.0, "build_deadline": 20.0}
     desired = DesiredState(
         key=key,
-        artifact=Artifact("file:///service.git", revision, "v1"),
+        artifact=Artifact(source, revision, "v1"),
         target="process",
         spec=canonical({"command": [sys.executable, "-I", "-S", "server.py"], **(spec or {})}),
         runtime=canonical({**times, **(runtime or {})}),

@@ -27,7 +27,7 @@ class _List:
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         """Define the command line."""
-        parser.add_argument("key", nargs="?", type=key, default="", help="only of this environment")
+        parser.add_argument("key", nargs="?", type=key, help="only of this environment")
         parser.add_argument("--workspace", default="", help="only of this workspace")
         parser.add_argument("--after", type=int, default=0, metavar="ID", help="only events after this one")
         parser.add_argument("-w", "--watch", action="store_true", help="go on with what happens from now on")
@@ -39,7 +39,7 @@ class _List:
         """Print them."""
         with connect(args) as client:
             if args.watch:
-                wanted = WatchRequest(cursor=args.after, workspace=args.workspace, key=args.key)
+                wanted = WatchRequest(cursor=args.after, workspace=args.workspace, key=args.key or "")
                 for message in client.status.Watch(wanted, metadata=client.metadata):
                     if message.HasField("event"):
                         output.write(line(message.event))
@@ -47,7 +47,7 @@ class _List:
             found: list[Event] = []
             token = str(args.after) if args.after else ""
             while True:
-                request = ListEventsRequest(workspace=args.workspace, key=args.key, page_size=500, page_token=token)
+                request = ListEventsRequest(workspace=args.workspace, key=args.key or "", page_size=500, page_token=token)
                 page = client.call(client.status.ListEvents, request)
                 found += page.events
                 token = page.next_page_token

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 import grpc
-from prodsprint.v1 import Attempt, Environment, Event, GetEnvironmentRequest, ListAttemptsRequest, ListEventsRequest
+from prodsprint.v1 import Attempt, Environment, Event, GetEnvironmentRequest, ListAttemptsRequest, WatchRequest
 
 from reconciler.cli import output
 from reconciler.cli.client import Client
@@ -80,10 +80,15 @@ class Story:
 
     def events(self) -> Iterator[Event]:
         """What happened since the last call."""
-        request = ListEventsRequest(key=KEY, page_size=100, page_token=str(self.cursor) if self.cursor else "")
-        for event in self.client.call(self.client.status.ListEvents, request).events:
-            self.cursor = event.id
-            yield event
+        request = WatchRequest(cursor=self.cursor, key=KEY)
+        try:
+            for message in self.client.status.Watch(request, metadata=self.client.metadata, timeout=0.1):
+                if message.HasField("event"):
+                    self.cursor = message.event.id
+                    yield message.event
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
 
     def environment(self) -> Environment:
         """The state of the one environment of the story."""
@@ -134,7 +139,7 @@ class Story:
 
     def chapter(self, config: Repo, source: Repo, version: Version, number: int) -> None:
         """Commit one version, and follow its attempt to the end."""
-        text = MANIFEST.format(source=source.folder, version=version.name, port=self.stage.port, python=sys.executable)
+        text = MANIFEST.format(source=source.folder.as_uri(), version=version.name, port=self.stage.port, python=sys.executable)
         commit = config.commit({"prodsprint.yaml": text}, f"hello {version.name}")
         self.say()
         self.say(f"commit {commit[:8]}: version: {version.name} ({version.says})", "bold")

@@ -54,7 +54,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A verdict with its reason and its numbers. ``dwell`` is the seconds observed in the current step."""
+    """A verdict with its reason and its numbers.
+
+    ``dwell`` is the seconds observed in the current step. Requests are those that were answered or failed, after the
+    warm-up: of the step, and of the whole attempt. ``hard_stop`` tells that the canary had answered nothing at all.
+    """
 
     verdict: Verdict
     reason: str

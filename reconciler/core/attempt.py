@@ -17,31 +17,47 @@ def begin(draft: Draft) -> None:
     desired, state = draft.inputs.desired, draft.state
     if desired is None or state.rollout is not None:
         return
-    digest = release_digest(desired)
-    if state.stable is not None and digest == state.stable.digest:
-        if desired != state.stable.desired:
-            _new_settings(draft, Release(digest, desired))
+    release, serving = Release(release_digest(desired), desired), state.stable
+    if serving is not None and release.digest == serving.digest:
+        if desired != serving.desired:
+            _new_settings(draft, release)
+        if any(one.digest == release.digest for one in state.certified):
+            return
+        # A first release that was overtaken serves without a certificate; asked for again, it can still get one.
+        serving = None
+    if not _may_begin(draft, release):
         return
+    attempt, now = state.attempts + 1, draft.now
+    control = draft.inputs.control
+    rollout = Rollout(attempt, RolloutKind.RELEASE, release, Phase.STEPPING, 0, now, now, control=control)
+    draft.change(attempts=attempt, rollout=rollout, stable=serving)
+    before = serving.desired.artifact.version if serving else "nothing"
+    steps = " → ".join(format_percent(step.weight) for step in plan.steps_of(rollout, serving))
+    message = f"{before} → {desired.artifact.version} ({short(release.digest)}) by {steps}"
+    names = {"digest": release.digest, "revision": desired.artifact.revision, "commit": desired.commit}
+    draft.say("rollout.started", message, attempt=attempt, **names)
+
+
+def _may_begin(draft: Draft, release: Release) -> bool:
+    state = draft.state
     verdict = gate.fold(
         (
-            gate.quarantine(state, digest),
+            gate.quarantine(state, release.digest),
             gate.pause(state, draft.now),
-            gate.order(desired, draft.inputs.predecessor),
+            gate.order(release.desired, draft.inputs.predecessor),
         )
     )
     if verdict.answer is not gate.Answer.ALLOW:
         draft.wait(verdict.gate.capitalize(), verdict.reason, verdict.who, verdict.until)
-        return
-    attempt, now = state.attempts + 1, draft.now
-    control = draft.inputs.control
-    release = Release(digest, desired)
-    rollout = Rollout(attempt, RolloutKind.RELEASE, release, Phase.STEPPING, 0, now, now, control=control)
-    draft.change(attempts=attempt, rollout=rollout)
-    before = state.stable.desired.artifact.version if state.stable else "nothing"
-    steps = " → ".join(format_percent(step.weight) for step in plan.steps_of(rollout, state.stable))
-    message = f"{before} → {desired.artifact.version} ({short(digest)}) by {steps}"
-    revision = desired.artifact.revision
-    draft.say("rollout.started", message, attempt=attempt, digest=digest, revision=revision, commit=desired.commit)
+        return False
+    if state.stable is None:
+        return True
+    if draft.inputs.state.rollout is None and plan.in_force(plan.alone(state.stable), draft.inputs.observed):
+        return True
+    # Else requests to what was tried before would be counted as those of the new canary.
+    version = state.stable.desired.artifact.version
+    draft.wait("Settling", f"all traffic has to be on {version} before another release is tried", "the router")
+    return False
 
 
 def _new_settings(draft: Draft, release: Release) -> None:
@@ -109,9 +125,10 @@ def into_history(draft: Draft, rollout: Rollout, result: Result) -> None:
 
 def _met(ticks: tuple[Tick, ...]) -> int:
     """Requests that the canary was sent in an attempt, counter restarts included."""
-    sides = [tick.reading.canary for tick in ticks if tick.reading.canary is not None]
+    sides = [tick.reading.canary for tick in ticks if not tick.reading.error]
     total = 0
     for before, after in pairwise(sides):
-        same = before.epoch == after.epoch and after.sent >= before.sent
-        total += after.sent - before.sent if same else after.sent
+        if after is not None:
+            goes_on = before is not None and before.epoch == after.epoch and after.sent >= before.sent
+            total += after.sent - before.sent if before is not None and goes_on else after.sent
     return total

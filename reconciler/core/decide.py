@@ -14,7 +14,7 @@ from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import Decision, Draft, Inputs
 from reconciler.core.outcome import Done, Outcome, RequeueAfter
 from reconciler.core.requests import answer_requests
-from reconciler.core.state import Condition, ConditionStatus, ConditionType, Phase
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, InstanceStatus, Observed, Phase
 from reconciler.core.waiting import Waiting
 
 SETTLING = 0.1
@@ -75,7 +75,8 @@ def _due(draft: Draft) -> plan.Due:
     current = state.rollout
     since = current.confirmed if current else None
     drain = current.release.desired.strategy.drain if current else 0.0
-    return plan.due(state.plan, draft.inputs.observed, draft.now, since, drain)
+    fresh = state.generation != draft.inputs.state.generation
+    return plan.due(state.plan, draft.inputs.observed, draft.now, since, drain, fresh=fresh)
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
     if state.rollout is not None and state.rollout.confirmed is None:
         return RequeueAfter(CONFIRMING if not due.blocked else SETTLING, due.blocked)
     if not due.finished:
-        return RequeueAfter(SETTLING, due.blocked)
+        return RequeueAfter(_settling(draft.inputs.observed), due.blocked)
     if state.rollout is None:
         return RequeueAfter(RESYNC, "resync") if state.plan or draft.waiting else Done()
     if state.rollout.phase is not Phase.STEPPING:
@@ -165,6 +166,13 @@ def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
     interval = state.rollout.release.desired.analysis.interval
     left = interval - draft.now.since(ticks[-1].reading.at) if ticks else 0.0
     return RequeueAfter(min(WATCHING, max(CONFIRMING, left)), "the next reading")
+
+
+def _settling(observed: Observed) -> float:
+    # What cannot be observed, or has failed, does not get better by being looked at ten times a second.
+    moving = (InstanceStatus.PREPARING, InstanceStatus.STARTING, InstanceStatus.STOPPING, InstanceStatus.READY)
+    stuck = any(one.status not in moving for one in observed.instances)
+    return WATCHING if observed.error or stuck else SETTLING
 
 
 def _waiting(draft: Draft, outcome: Outcome) -> tuple[Waiting, ...]:

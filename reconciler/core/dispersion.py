@@ -7,7 +7,7 @@ phi is the ratio of the observed variance to the binomial one, estimated on the 
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from statistics import median
 
 from reconciler.core.evidence import LONGEST_GAP, Observer
@@ -22,6 +22,10 @@ SAFETY = 1.2
 PRIOR_WEIGHT = 4.0
 """What the prior counts for, in expected failures."""
 
+
+PRIOR = 1.0
+"""Overdispersion before anything went wrong: failures come one by one. Where that is wrong at first, the rule that no
+tick decides alone (``core.fold``) bears it until the control has shown how its failures clump."""
 
 NO_HISTORY = ControlHistory()
 
@@ -79,10 +83,10 @@ class Dispersion:
         worth = 1 / (2 / freedom + 1 / denominator)
         return numerator / denominator * worth, worth
 
-    def phi(self, prior: float, history: ControlHistory) -> float:
-        """The estimate with its safety factor, joined with the history's and drawn to ``prior``; at least 1."""
+    def phi(self, history: ControlHistory) -> float:
+        """The estimate with its safety factor, joined with the history's and drawn to the prior; at least 1."""
         numerator, worth = self.estimate()
-        numerator = SAFETY * (numerator + history.numerator) + PRIOR_WEIGHT * prior
+        numerator = SAFETY * (numerator + history.numerator) + PRIOR_WEIGHT * PRIOR
         phi = numerator / (PRIOR_WEIGHT + worth + history.denominator)
         return phi if phi > 1 else 1.0
 
@@ -95,13 +99,13 @@ def control_history(ticks: tuple[Tick, ...]) -> ControlHistory:
     longest = LONGEST_GAP * median(gaps) if gaps else 0.0
     requests = failures = 0
     seen: list[tuple[int, int]] = []
-    for tick, gap in zip(ticks, [0.0, *gaps], strict=True):
+    for tick, gap in zip(ticks, chain((0.0,), gaps), strict=False):
         look = observer.add(tick)
-        if look is not None and look.control is not None and look.control.answered and gap <= longest:
-            seen.append((look.control.answered, look.control.failed))
-    for answered, failed in seen[: len(seen) // BLOCK * BLOCK]:
-        dispersion.add(answered, failed)
-        requests += answered
+        if look is not None and look.control is not None and look.control.ended and gap <= longest:
+            seen.append((look.control.ended, look.control.failed))
+    for ended, failed in seen[: len(seen) // BLOCK * BLOCK]:
+        dispersion.add(ended, failed)
+        requests += ended
         failures += failed
     numerator, worth = dispersion.estimate()
     return ControlHistory(requests, failures, numerator, worth)

@@ -15,6 +15,8 @@ class Delta(NamedTuple):
 
     sent: int
     answered: int
+    ended: int
+    """Requests that were answered or failed: of how many ``failed`` is a share."""
     failed: int
     before: Counters
     after: Counters
@@ -35,8 +37,9 @@ class Observer:
     """Folds ticks, oldest first, and keeps the time observed.
 
     ``dwell`` is the seconds observed in the current step, ``silence`` those since the canary was last sent a request in
-    it, ``sent`` and ``answered`` what the canary got in the whole attempt, warm-up included. ``discarded`` counts sides
-    of ticks left out because counters restarted or went backwards.
+    it, ``sent`` and ``answered`` what the canary got and said in the whole attempt, warm-up included, beside what the
+    control did since the canary's first request. ``discarded`` counts sides of ticks left out because counters restarted
+    or went backwards.
     """
 
     __slots__ = (
@@ -45,6 +48,8 @@ class Observer:
         "_longest",
         "_watched",
         "answered",
+        "control_answered",
+        "control_sent",
         "discarded",
         "dwell",
         "error",
@@ -70,6 +75,7 @@ class Observer:
         self.step: int | None = None
         self.dwell = self.silence = 0.0
         self.step_requests = self.sent = self.answered = self.discarded = 0
+        self.control_sent = self.control_answered = 0
 
     def add(self, tick: Tick) -> Look | None:
         """Take in the next tick; None for the first good one (the baseline) and for one that could not be read."""
@@ -101,10 +107,13 @@ class Observer:
         if canary is not None:
             self.sent += canary.sent
             self.answered += canary.answered
-            if canary.sent or canary.answered:
+            if canary.sent or canary.ended:
                 self.silence = 0.0
             if before.step == tick.step and not warming:
-                self.step_requests += canary.answered
+                self.step_requests += canary.ended
+        if control is not None and self.sent:
+            self.control_sent += control.sent
+            self.control_answered += control.answered
         return Look(tick.weight, canary, control, new.stable is not None, warming)
 
     def _delta(self, old: Counters | None, new: Counters | None) -> Delta | None:
@@ -114,8 +123,9 @@ class Observer:
         if old.epoch != new.epoch or sent < 0 or answered < 0 or failed < 0 or new.timed < old.timed:
             self.discarded += 1
             return None
-        # The counters are not read in one instant: a failure may be counted before its answer is.
-        return Delta(sent, max(answered, failed), failed, old, new)
+        # A failure may be an answer (500) or the lack of one (503 from the router); what is in flight is neither.
+        ended = max(answered, failed, min(sent, answered + failed))
+        return Delta(sent, answered, ended, failed, old, new)
 
     def unread_for(self, now: Instant) -> float:
         """Seconds up to ``now`` without one good reading."""

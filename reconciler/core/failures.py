@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.core.dispersion import NO_HISTORY, Dispersion
+from reconciler.core.dispersion import NO_HISTORY, PRIOR, Dispersion
 from reconciler.core.evidence import Delta
 from reconciler.core.sequential import FAILURE_RATIOS, HEALTHY_RATIOS, BarTest, Exposure, RatioTest
 from reconciler.core.state import AnalysisPolicy, ControlHistory
-
-PRIOR = 1.0
-"""Overdispersion before any failure was seen: failures come one by one. Where that is wrong at first, the rule that no
-tick decides alone (``core.fold``) bears it until the control has shown how its failures clump."""
 
 WORST_BAR = 0.9
 
@@ -55,15 +51,15 @@ class Failures:
         """Ticks with failures, for the ratio interval."""
 
     def _gammas(self) -> tuple[float, float]:
-        phi = self._spread.phi(PRIOR, self._history)
+        phi = self._spread.phi(self._history)
         # A canary may clump its failures where the control does not: it has to show the more for it.
-        own = self._own_spread.phi(PRIOR, NO_HISTORY) if self.canary_failed else PRIOR
+        own = self._own_spread.phi(NO_HISTORY) if self.canary_failed else PRIOR
         return 1 / phi, 1 / max(phi, own)
 
     def add(self, canary: Delta | None, control: Delta | None, *, alone: bool) -> None:
         """Take in one tick: the sides that count, and whether the canary has no control to be compared with."""
-        ours = (canary.answered, canary.failed) if canary is not None else (0, 0)
-        theirs = (control.answered, control.failed) if control is not None else (0, 0)
+        ours = (canary.ended, canary.failed) if canary is not None else (0, 0)
+        theirs = (control.ended, control.failed) if control is not None else (0, 0)
         if ours[0]:
             self._judge_canary(ours, theirs, alone=alone)
         self.control_breach.add(*theirs, self.fail_gamma)

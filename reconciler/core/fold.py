@@ -16,7 +16,8 @@ UNANSWERED = 20
 """Requests without a single answer that stop an attempt."""
 
 PATIENCE = 5.0
-"""Seconds that they are given for an answer, when it is not known how long the control takes."""
+"""Seconds that they are given for an answer, when it is not known how long the control takes. Those that failed have
+had theirs."""
 
 CONTROL_TIMES = 3
 """Times the control's 99th percentile that they are given when it is known."""
@@ -78,7 +79,18 @@ class Caught:
 class Fold:
     """State of the analysis of one attempt. ``bars`` are the ratios whose exclusion will be asked for."""
 
-    __slots__ = ("_begun", "_level", "_strongest", "_threshold", "caught", "failures", "latency", "observer", "policy")
+    __slots__ = (
+        "_begun",
+        "_level",
+        "_strongest",
+        "_threshold",
+        "caught",
+        "failures",
+        "latency",
+        "observer",
+        "policy",
+        "unanswered",
+    )
 
     def __init__(self, policy: AnalysisPolicy, bars: tuple[float, ...], history: ControlHistory) -> None:
         self.policy = policy
@@ -89,25 +101,26 @@ class Fold:
         self._threshold = -log(policy.false_rollback)
         self._level = self._strongest = 0.0
         self._begun: Instant | None = None
+        self.unanswered = False
+        """Whether the canary once had answered nothing at all."""
 
     def add(self, tick: Tick) -> None:
         """Take in the next tick."""
         look = self.observer.add(tick)
         if look is None:
             return
-        if self._begun is None and self.observer.sent >= UNANSWERED:
-            self._begun = tick.reading.at
         canary = None if look.warming else look.canary
         self.failures.add(canary, look.control, alone=self._alone(look))
         if look.control is not None and self.latency.ready(look.control.before):
             self.latency.add(canary, look.control)
-        if self.caught is None and canary is not None and canary.answered:
+        if self.caught is None and canary is not None and canary.ended:
             self._catch()
+        self.unanswered = self.unanswered or self._unanswered(tick.reading.at)
 
     def _alone(self, look: Look) -> bool:
         if not look.control_exists:
             return True
-        silent = look.control is not None and look.control.answered == 0
+        silent = look.control is not None and look.control.ended == 0
         # One tick without a request to the control is chance; what it fails at usually is known from the others.
         return silent and (look.weight >= FULL_WEIGHT or self.failures.control_requests == 0)
 
@@ -154,13 +167,16 @@ class Fold:
         """Logarithm of the e-process that decides: the weighted mean of all."""
         return log_mean_exp(list(self.logs.values()), list(WEIGHTS.values()))
 
-    @property
-    def unanswered(self) -> bool:
-        """Whether the canary was sent enough requests, long enough ago, and answered not one."""
-        last = self.observer.good
-        if self._begun is None or self.observer.answered or last is None:
+    def _unanswered(self, now: Instant) -> bool:
+        """Whether the canary was sent enough requests, long enough ago, and answered not one, while the control did."""
+        seen = self.observer
+        if seen.answered or seen.sent < UNANSWERED or (seen.control_sent and not seen.control_answered):
             return False
+        if self._begun is None:
+            self._begun = now
+        waited = now.since(self._begun)
+        return waited > 0 and (self.failures.canary_failed >= UNANSWERED or waited >= self._patience())
+
+    def _patience(self) -> float:
         edges = self.latency.edges
-        patience = CONTROL_TIMES * edges[-1].control / 1000 if edges else PATIENCE
-        waited = last.since(self._begun)
-        return waited > 0 and waited >= patience
+        return CONTROL_TIMES * edges[-1].control / 1000 if edges else PATIENCE

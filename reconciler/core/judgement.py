@@ -24,10 +24,10 @@ class Verdict(StrEnum):
 
 def judge(fold: Fold, step: Step, bar: Bar, *, current: bool, now: Instant) -> tuple[Verdict, str]:
     """Verdict and reason for ``step``; ``current`` tells that the last tick belongs to it."""
-    if fold.caught is not None:
-        return Verdict.REGRESSED, _regressed(fold, fold.caught)
     if fold.unanswered:
         return Verdict.REGRESSED, f"canary answered none of the {fold.observer.sent:,} requests it was sent"
+    if fold.caught is not None:
+        return Verdict.REGRESSED, _regressed(fold, fold.caught)
     return _without_measurement(fold, current=current, now=now) or _weigh(fold, step, bar, current=current)
 
 

@@ -4,17 +4,17 @@ Quantiles cannot be read off a histogram, but "slower than this edge" is a yes o
 for failures apply to it. Edges are those nearest the control's 80th, 95th and 99th percentile, chosen from what the
 control did before: nothing the canary does can choose them.
 
-The canary is given slack: it is counted slow at the next edge that is at least ``tolerance`` times as far, while the control
-is counted at its own. Two machines are never equally fast, and where latencies are narrow a slow-down of
-3 % multiplies the share beyond an edge. Where the next such edge is more than twice as far there is no slack: it
-would hide a service that is twice as slow.
+The canary is given slack: it is counted slow at the next edge that is at least ``tolerance`` times as far, and a little
+further for services of a few milliseconds, while the control is counted at its own. Two processes are never equally
+fast, and where latencies are narrow a slow-down of 3 % multiplies the share beyond an edge. Where the histogram
+is so coarse that the next such edge is much further there is no slack: it would hide a service twice as slow.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from reconciler.core.dispersion import NO_HISTORY, Dispersion
+from reconciler.core.dispersion import NO_HISTORY, PRIOR, Dispersion
 from reconciler.core.evidence import Delta
 from reconciler.core.sequential import HEALTHY_RATIOS, SLOWNESS_RATIOS, BarTest, RatioTest, log_mean_exp
 from reconciler.core.state import Counters
@@ -25,10 +25,11 @@ TAILS = (0.2, 0.05, 0.01)
 ENOUGH = 200
 """Requests of the control that edges are chosen from, at least."""
 
-MOST_SLACK = 2.0
+MOST_SLACK = 1.7
+"""Times as far as the control's edge that the canary's may be."""
 
-PRIOR = 1.5
-"""Overdispersion of slow requests before anything is known; a few ticks of the control outweigh it."""
+LEAST_SLACK_MS, FINE_SLACK_MS = 2.0, 3.0
+"""At least so much further, and so much whatever the ratio: nobody minds a millisecond, and Envoy measures no finer."""
 
 
 class Edge(NamedTuple):
@@ -52,7 +53,9 @@ def choose(counters: Counters, tolerance: float) -> tuple[Edge, ...]:
 
 
 def _with_slack(edge: float, everywhere: list[float], tolerance: float) -> float:
-    return next((other for other in everywhere if tolerance * edge <= other <= MOST_SLACK * edge), edge)
+    least = max(tolerance * edge, edge + LEAST_SLACK_MS)
+    most = max(MOST_SLACK * edge, edge + FINE_SLACK_MS)
+    return next((other for other in everywhere if least <= other <= most), edge)
 
 
 class SlowCounts(NamedTuple):
@@ -122,7 +125,7 @@ class Latency:
             self._compare(ours, theirs)
         for at, spread in enumerate(self.spread):
             spread.add(theirs.requests, theirs.slow[at])
-            self.gammas[at] = 1 / spread.phi(PRIOR, NO_HISTORY)
+            self.gammas[at] = 1 / spread.phi(NO_HISTORY)
 
     def _compare(self, ours: SlowCounts, theirs: SlowCounts) -> None:
         falls = self.fails[0].falls(ours.requests, theirs.requests)

@@ -67,10 +67,14 @@ def wanted_actions(state: KeyState) -> tuple[Action, ...]:
             return _way_back(stable, candidate)
 
 
+def alone(release: Release) -> Route:
+    """The split with all traffic on a release that serves."""
+    return Route(release.desired.port, release.digest, None, 0)
+
+
 def _serve(release: Release) -> tuple[Action, ...]:
-    desired = release.desired
-    route = Route(desired.port, release.digest, None, 0)
-    return (Scale(release.digest, desired.instances), SetRoute(route, ((release.digest, 1),)))
+    scale = Scale(release.digest, release.desired.instances)
+    return (scale, SetRoute(alone(release), ((release.digest, 1),)))
 
 
 def _step(state: KeyState, rollout: Rollout) -> tuple[Action, ...]:
@@ -162,18 +166,21 @@ def in_force(route: Route, observed: Observed) -> bool:
     return found == route
 
 
-def due(plan: Plan, observed: Observed, now: Instant, drained_at: Instant | None, drain: float) -> Due:
+def due(
+    plan: Plan, observed: Observed, now: Instant, drained_at: Instant | None, drain: float, *, fresh: bool = False
+) -> Due:
     """Which actions of a plan may be done now.
 
     ``drained_at`` is when the traffic of this plan was confirmed; instances that lost their traffic then are stopped
-    ``drain`` seconds later. An incomplete observation makes nothing due.
+    ``drain`` seconds later. An incomplete observation makes nothing due. The routes of a ``fresh`` plan are due even if
+    they are in force: an older one may still be on its way to the router, and would come into force after them.
     """
     if observed.error:
         return Due((), observed.error)
     actions: list[Action] = []
     blocked = ""
     for action in plan.actions:
-        if _done(action, observed):
+        if _done(action, observed) and not (fresh and isinstance(action, SetRoute)):
             continue
         wait = _waits_for(action, observed, now, drained_at, drain)
         blocked = blocked or wait
@@ -200,13 +207,21 @@ def _waits_for(action: Action, observed: Observed, now: Instant, drained_at: Ins
             if have < need:
                 # Endpoints of a split that is already in force still follow the instances.
                 listening = in_force(action.route, observed) and endpoints(observed, digest)
-                return "" if listening else f"{have} of {need} instances of {short(digest)} ready"
+                if not listening and not _moves_nothing(action.route, observed):
+                    return f"{have} of {need} instances of {short(digest)} ready"
         return ""
     if action.count == 0 and _serving(action.digest, observed.traffic):
         return f"{short(action.digest)} still gets traffic"
     if action.count == 0 and (drained_at is None or now.since(drained_at) < drain):
         return f"requests in flight to {short(action.digest)} get {drain:g} s to finish"
     return ""
+
+
+def _moves_nothing(route: Route, observed: Observed) -> bool:
+    """Whether the release that gets all traffic goes on getting it, from the other side of the split."""
+    there, traffic = (route.stable, route.canary), observed.traffic
+    here = (traffic.stable and traffic.stable.digest, traffic.canary and traffic.canary.digest) if traffic else ()
+    return None in there and here == (there[1], there[0])
 
 
 def _serving(digest: str, traffic: Traffic | None) -> bool:

@@ -49,9 +49,13 @@ def tick_due(rollout: Rollout | None, ticks: tuple[Tick, ...], now: Instant) -> 
         return False
     if rollout.phase is Phase.ROLLING_BACK:
         last = ticks[-1].reading.at if ticks else None
-        return last is not None and rollout.confirmed is not None and last.wall < rollout.confirmed.wall
+        return last is not None and rollout.confirmed is not None and rollout.confirmed.since(last) > 0
+    last = ticks[-1].reading.at if ticks else None
+    # Over a restart of the machine only the wall clock is left, which may be wrong: better one reading too many.
+    if last is None or last.boot != now.boot:
+        return True
     # A look may come a little early; asking for nine tenths keeps the rhythm instead of skipping every second one.
-    return not ticks or now.since(ticks[-1].reading.at) >= 0.9 * rollout.release.desired.analysis.interval
+    return now.since(last) >= 0.9 * rollout.release.desired.analysis.interval
 
 
 # --- one step --------------------------------------------------------------------------------------------------------
@@ -90,15 +94,23 @@ def hard_stop(draft: Draft, rollout: Rollout) -> str:
     if dead is not None:
         return f"instance {dead.ordinal} failed: {dead.message}"
     down = plan.restarts(observed, digest)
-    if rollout.confirmed is not None and down and rollout.kind is RolloutKind.RELEASE:
+    met = rollout.confirmed is not None or rollout.step > 0
+    if met and down and rollout.kind is RolloutKind.RELEASE:
         words = next((one.message for one in observed.instances if one.digest == digest and one.message), "")
         return f"the canary went down by itself {down} time{'s' if down > 1 else ''}" + (f": {words}" if words else "")
     if draft.analysis is not None and draft.analysis.verdict is Verdict.REGRESSED:
         return draft.analysis.reason
     limit = rollout.release.desired.strategy.progress_deadline
-    if rollout.confirmed is None and draft.now.since(rollout.entered) > limit:
+    late = rollout.confirmed is None and draft.now.since(rollout.entered) > limit
+    # It is no fault of instances that are ready, or that nobody can see: a router or a daemon was down.
+    if late and not observed.error and plan.ready(observed, digest) < _need(draft, rollout):
         return f"its instances did not become ready within {limit:g} s"
     return ""
+
+
+def _need(draft: Draft, rollout: Rollout) -> int:
+    weight = plan.steps_of(rollout, draft.state.stable)[rollout.step].weight
+    return plan.capacity(rollout.release.desired.instances, weight)
 
 
 def _overtaken(draft: Draft, rollout: Rollout) -> bool:
@@ -158,7 +170,7 @@ def _passed(draft: Draft, rollout: Rollout) -> str:
     """Why the step is passed; empty while it is not."""
     seen = draft.analysis
     step = plan.steps_of(rollout, draft.state.stable)[rollout.step]
-    if seen is None or seen.dwell < step.bake:
+    if seen is None or seen.dwell < step.bake or draft.inputs.observed.error:
         return ""
     if seen.verdict is Verdict.HEALTHY and seen.step_requests >= step.requests:
         return seen.reason

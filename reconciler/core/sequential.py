@@ -122,13 +122,22 @@ class BarTest:
 
     def more_for(self, bar: float, threshold: float) -> float:
         """Requests without a failure that would bring ``log_kept`` to ``threshold``, independent ones (gamma = 1)."""
-        return max(
+        if self.log_kept(bar) >= threshold:
+            return 0.0
+        low, high = (
             0.0,
             min(
                 (threshold - log(weight) - self._log(other, bar)) / (log1p(-other) - log1p(-bar))
                 for other, weight in _kept_mixture(bar)
             ),
         )
+        further = BarTest()
+        further.failed = self.failed
+        while high - low > 0.5:
+            middle = (low + high) / 2
+            further.kept = self.kept + middle
+            low, high = (low, middle) if further.log_kept(bar) >= threshold else (middle, high)
+        return high
 
     def _log(self, other: float, bar: float) -> float:
         kept = self.kept * (log1p(-other) - log1p(-bar))

@@ -123,7 +123,9 @@ class ReleaseBlock(Block):
         if longest > self.max_bake:
             limit, asked = format_duration(self.max_bake), format_duration(longest)
             found = f"a bake of {asked} is longer than maxBake, which is {limit}"
-            raise fault(Code.WRONG_VALUE, found, f"Set `maxBake` to at least {asked}", "maxBake")
+            blamed = {"max_bake": "maxBake", "bake": "bake"}
+            at = next((name for field, name in blamed.items() if field in self.model_fields_set), "steps")
+            raise fault(Code.WRONG_VALUE, found, f"Set `maxBake` to at least {asked}", at)
         return self
 
 

@@ -40,7 +40,6 @@ class Code(StrEnum):
     DUPLICATE_NAME = "duplicate-name"
     DUPLICATE_PORT = "duplicate-port"
     UNKNOWN_ENVIRONMENT = "unknown-environment"
-    UNKNOWN_REVISION = "unknown-revision"
     MORE = "more"
 
 
@@ -96,6 +95,12 @@ def described(value: object) -> str:
             return f"a list of {len(value)}" if value else "an empty list"
         case _:
             return "a mapping"
+
+
+def undisclosed(value: object) -> str:
+    """The YAML type of a found value that may be a secret."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", dict: "a mapping"}
+    return names.get(type(value), "another value")
 
 
 def listed(names: Iterable[str]) -> str:

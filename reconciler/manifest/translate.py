@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails
 
 from reconciler.manifest.load import MAX_PROBLEMS, Document, Path
-from reconciler.manifest.problem import Code, Problem, described, listed, meant, printable, quoted
+from reconciler.manifest.problem import Code, Problem, described, listed, meant, printable, quoted, undisclosed
 from reconciler.manifest.schema import document_schema, resolved
 
 _TELLING = 4
@@ -139,12 +139,9 @@ def _value(details: ErrorDetails, raw: str, secret: bool, types: list[str]) -> t
 
 def _shown(found: object, raw: str, secret: bool) -> str:
     if secret:
-        return "another value" if isinstance(found, str) else described(found).partition(str(found))[0].strip()
-    return (
-        f"the number {quoted(raw)}"
-        if raw and isinstance(found, (int, float)) and not isinstance(found, bool)
-        else described(found)
-    )
+        return undisclosed(found)
+    number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    return f"the number {quoted(raw)}" if raw and number else described(found)
 
 
 def _write(expected: str, found: object, raw: str, secret: bool) -> str:

@@ -69,7 +69,7 @@ class EnvoyMetrics:
         """Read both sides. A side that Envoy does not serve is None."""
         try:
             scrape = self._scrape()
-        except (TransientError, OSError, ValueError, KeyError, TypeError) as error:
+        except (TransientError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             return Reading(self._clock.now(), error=f"Envoy's statistics cannot be read: {error}")
         return Reading(scrape.at, _counters(scrape, key, "stable"), _counters(scrape, key, "canary"))
 

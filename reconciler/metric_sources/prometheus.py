@@ -137,7 +137,7 @@ class PrometheusMetrics:
         if self._config.bearer_token_file is None:
             return {}
         token = self._config.bearer_token_file.read_text(encoding="utf-8").strip()
-        if not token.isascii() or not token.isprintable() or " " in token:
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError(f"{self._config.bearer_token_file} holds no token")  # and its content is nobody's business
         return {"Authorization": f"Bearer {token}"}
 

@@ -27,7 +27,7 @@ class XdsFiles:
         """Make the folder and those files that are not there yet: Envoy does not start without. Raises TransientError."""
         with _disk_errors():
             self._generations.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._locked():
+            with self.locked():
                 for file in (CLUSTERS, LISTENERS, WEIGHTS):
                     if not (self.folder / file.name).exists():
                         self._write(file, {})
@@ -49,7 +49,7 @@ class XdsFiles:
 
         Written even when nothing differs: that makes Envoy try again. Raises TransientError when the disk refuses.
         """
-        with _disk_errors(), self._locked():
+        with _disk_errors(), self.locked():
             entries = self.entries(file)
             for name, value in changes.items():
                 if value is None:
@@ -61,15 +61,16 @@ class XdsFiles:
     def admit(self, key: Key, generation: int) -> None:
         """Remember the newest generation of a key, also beyond its removal. Raises StaleGenerationError for an older one."""
         path = self._generations / str(key).replace("/", ".")
-        with _disk_errors(), self._locked():
+        with _disk_errors(), self.locked():
             newest = int(path.read_text()) if path.exists() else 0
             if generation < newest:
                 raise StaleGenerationError(f"{key}: generation {generation} is older than {newest}")
             if generation > newest:
-                _replace(path, str(generation))
+                replace(path, str(generation))
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Nobody else changes anything here in the meantime, in whichever thread or process. Raises OSError."""
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -83,10 +84,11 @@ class XdsFiles:
             resources = [{"@type": WEIGHTS.type, "name": "weights", "layer": entries}]
         text = json.dumps(resources)
         version = hashlib.sha256(text.encode()).hexdigest()[:12]
-        _replace(self.folder / file.name, json.dumps({"version_info": version, "resources": resources}))
+        replace(self.folder / file.name, json.dumps({"version_info": version, "resources": resources}))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
+    """Write a file whole, on the disk when this returns; only one caller at a time. Raises OSError."""
     new = path.with_name(f"{path.name}.new")
     new.touch(mode=0o600)
     with new.open("w", encoding="utf-8") as out:

@@ -18,6 +18,7 @@ from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.exchange import Call, over_unix_socket
 from reconciler.ports import Clock
 from reconciler.routers._envoy_config import bootstrap
+from reconciler.routers._envoy_files import XdsFiles, replace
 
 LONGEST_SOCKET_PATH = 107
 """Bytes that the path of a Unix socket may have."""
@@ -59,22 +60,30 @@ def admin_socket(data: Path) -> Path:
 class EnvoyProcess:
     """One Envoy under a shim in ``data/process``: it outlives the daemon, and is started again when it dies."""
 
-    def __init__(self, data: Path, xds: Path, clock: Clock) -> None:
-        self._data, self._xds, self._clock = data, xds, clock
+    def __init__(self, data: Path, files: XdsFiles, clock: Clock) -> None:
+        self._data, self._files, self._clock = data, files, clock
         self._shim = data / "process"
         self._socket = admin_socket(data)
 
     def ensure(self) -> None:
         """Start Envoy unless it runs already; returns before it answers. Raises TransientError or TerminalError."""
-        state = proc.look(self._shim)
-        if state is not None and state.status not in proc.FINAL:
+        if self._runs():
             return
-        config = self._data / "bootstrap.json"
         try:
-            config.write_text(json.dumps(bootstrap(self._xds, self._socket)))
-            (self._data / "admin").write_text(str(self._socket))
+            with self._files.locked():
+                if not self._runs():
+                    self._start()
         except OSError as error:
-            raise TransientError(f"cannot write Envoy's configuration: {error}") from error
+            raise TransientError(f"cannot start Envoy: {error}") from error
+
+    def _runs(self) -> bool:
+        state = proc.look(self._shim)
+        return state is not None and state.status not in proc.FINAL
+
+    def _start(self) -> None:
+        config = self._data / "bootstrap.json"
+        replace(config, json.dumps(bootstrap(self._files.folder, self._socket)))
+        replace(self._data / "admin", str(self._socket))
         argv = (find_envoy(), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "--log-level", "warn")
         drain = ("--drain-time-s", "30", "--drain-strategy", "immediate")
         spec = proc.ShimSpec(

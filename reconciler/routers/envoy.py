@@ -44,7 +44,7 @@ class EnvoyRouter:
         data = host.data.resolve()
         self._files = XdsFiles(data / "xds")
         self._files.prepare()
-        self._envoy = EnvoyProcess(data, self._files.folder, host.clock)
+        self._envoy = EnvoyProcess(data, self._files, host.clock)
         self._envoy.ensure()
 
     def observe(self, key: Key) -> Traffic | None:

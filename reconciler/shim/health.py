@@ -24,9 +24,7 @@ class HealthCheck:
         """
         if self.probe is None:
             if now >= self.due:
-                self.probe = Probe(self.health["path"], self.port, now + self.health["timeout"])
-                self.poll.register(self.probe.socket, self.probe.events)
-                self.due = self.probe.deadline
+                self._ask(now)
             return None
         known = self.probe.verdict
         more = self.probe.move(now)
@@ -38,6 +36,15 @@ class HealthCheck:
             early = max(0.02, (now - self.started) / 5)
             self.due = now + (self.health["interval"] if settled else min(early, self.health["interval"]))
         return news
+
+    def _ask(self, now: float) -> None:
+        try:
+            self.probe = Probe(self.health["path"], self.port, now + self.health["timeout"])
+        except OSError:  # the machine has no socket to spare: that says nothing of the program
+            self.due = now + self.health["interval"]
+        else:
+            self.poll.register(self.probe.socket, self.probe.events)
+            self.due = self.probe.deadline
 
     def close(self) -> None:
         """End the request under way, if there is one."""

@@ -1,6 +1,6 @@
 """The life of one program: started, watched, started again, drained, and all that it left behind killed."""
 
-# ruff: noqa: PTH116, PTH123
+# ruff: noqa: PTH123
 # pathlib would cost every shim memory
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from reconciler.shim import record, tree
+from reconciler.shim import tree
 from reconciler.shim.health import HealthCheck
 from reconciler.shim.log import Log
 from reconciler.shim.port import pick_port
 from reconciler.shim.program import spawn, words
+from reconciler.shim.record import Record
 
 FAILED_STARTS, FAILED_WAITS = 3, 2
 """Exits and overstayed start deadlines in a row after which a program that was never ready is given up."""
@@ -37,12 +39,16 @@ def _now() -> float:
 
 
 class Life:
-    """A state machine of four steps: waiting to launch, running, draining (SIGTERM), clearing (SIGKILL)."""
+    """A state machine of four steps: waiting to launch, running, draining (SIGTERM), clearing (SIGKILL).
+
+    ``step`` is the current one, ``due`` the monotonic time at which it has something to do of its own accord.
+    """
 
     def __init__(self, folder: str, lock: int) -> None:
-        self.folder, self.lock = folder, lock
         with open(f"{folder}/spec.json", "rb") as file:
             self.spec: dict[str, Any] = json.load(file)
+        self.record = Record(folder, lock)
+        self.state = self.record.state
         self.log = Log(f"{folder}/log", self.spec["log_bytes"], self.spec["log_files"])
         self.step: Callable[[float], None] = self._waiting
         self.due, self.check_due = 0.0, 0.0
@@ -55,26 +61,8 @@ class Life:
         self.ending: tuple[str, str] | None = None
         self.poll = select.poll()
         self._listen()
-        self.state = self._first_state()
-        self.written: dict[str, Any] = {}
-        record.write(f"{folder}/state.json", json.dumps(self.state))
-
-    def _first_state(self) -> dict[str, Any]:
-        state = dict(record.STATE)
-        try:
-            with open(f"{self.folder}/state.json", "rb") as file:
-                last = json.load(file)
-            state.update(port=last["port"], proven=last["proven"])
-            if last["status"] not in {"exited", "stopped", "failed"}:
-                state["restarts"] = last["restarts"]
-        except (OSError, ValueError, LookupError, TypeError):
-            pass  # nothing was known, or nothing that can be understood
-        mine = tree.process(os.getpid())
-        start = mine.start if mine else 0
-        return state | {"shim": os.getpid(), "shim_start": start, "boot": tree.boot_id(), "since": self._wall()}
-
-    def _wall(self) -> float:
-        return time.time()  # noqa: TID251 - the shim stands alone
+        if not self.record.publish():
+            raise OSError(f"cannot write {folder}/state.json")
 
     def _listen(self) -> None:
         self.wake, wake_writer = os.pipe()
@@ -104,7 +92,7 @@ class Life:
         while self.log.pump():
             pass
         for _ in range(60):  # a full disk may become free
-            if self._publish() or not self._is_owner():
+            if self.record.publish() or not self.record.is_owner():
                 break
             select.select([], [], [], 1.0)
 
@@ -133,31 +121,9 @@ class Life:
     def _look_after_itself(self, now: float) -> None:
         if now >= self.check_due:
             self.check_due = now + OWNED
-            self.told_to_stop = self.told_to_stop or not self._is_owner()
-        if not self._publish():
+            self.told_to_stop = self.told_to_stop or not self.record.is_owner()
+        if not self.record.publish():
             self.check_due = min(self.check_due, now + 1.0)
-
-    def _is_owner(self) -> bool:
-        """Whether the lock in the folder is still the one held here: if not, nobody can ever adopt this shim."""
-        try:
-            return os.path.samestat(os.stat(f"{self.folder}/lock"), os.fstat(self.lock))
-        except OSError:
-            return False
-
-    def _set(self, status: str, message: str = "", **more: object) -> None:
-        if status != self.state["status"]:
-            self.state["since"] = self._wall()
-        self.state.update(more, status=status, message=message)
-
-    def _publish(self) -> bool:
-        """Write the state if it has changed. False when it could not be written."""
-        if self.state != self.written:
-            try:
-                record.write(f"{self.folder}/state.json", json.dumps(self.state))
-            except OSError:
-                return False
-            self.written = dict(self.state)
-        return True
 
     # --- the steps ---------------------------------------------------------------------------------------------------
 
@@ -183,11 +149,11 @@ class Life:
         if self.spec["health"]:
             self.due = now + self.spec["start_deadline"]
             self.health = HealthCheck(self.poll, self.spec["health"], self.state["port"], now)
-            self._set("starting", pid=self.child, exit_code=None)
+            self.record.set("starting", pid=self.child, exit_code=None)
         else:
             self.due = now + (PROVEN if self.spec["restart"] else self.spec["start_deadline"])
             self.ready_at = now
-            self._set("ready", pid=self.child, exit_code=None)
+            self.record.set("ready", pid=self.child, exit_code=None)
 
     def _environment(self) -> dict[str, str]:
         spec = self.spec
@@ -243,7 +209,7 @@ class Life:
 
     def _drain(self, now: float, message: str = "") -> None:
         self._end_health()
-        self._set("stopping", message)
+        self.record.set("stopping", message)
         os.killpg(self.child, signal.SIGTERM)  # it is not reaped yet, so that the number is still its group's
         self.step, self.due = self._draining, now + self.spec["stop_deadline"]
 
@@ -256,7 +222,7 @@ class Life:
 
     def _clear(self, now: float, status: str, message: str) -> None:
         self._end_health()
-        self._set(status, message)
+        self.record.set(status, message)
         self.step, self.due = self._clearing, now
         self._clearing(now)
 
@@ -265,8 +231,9 @@ class Life:
         if self.alone:
             self._cleared(now)
         elif now >= self.due:
-            for pid, found in tree.descendants(os.getpid()):
-                tree.send(pid, found.start, signal.SIGKILL)
+            with suppress(OSError):  # the machine has no file to spare: at the next look, then
+                for pid, found in tree.descendants(os.getpid()):
+                    tree.send(pid, found.start, signal.SIGKILL)
             self.due = now + RESCAN
 
     def _cleared(self, now: float) -> None:
@@ -277,11 +244,11 @@ class Life:
             self._finish("stopped", self.state["message"])
         else:
             delay = min(self.spec["backoff_most"], self.spec["backoff_base"] * 2 ** min(self.failures - 1, 30))
-            self._set("backing_off", self.state["message"])
+            self.record.set("backing_off", self.state["message"])
             self.step, self.due = self._waiting, now + delay
 
     def _finish(self, status: str, message: str) -> None:
-        self._set(status, message, pid=None)
+        self.record.set(status, message, pid=None)
         self.over = True
 
     def _end_health(self) -> None:
@@ -294,9 +261,9 @@ class Life:
         self.misses = self.misses + 1 if verdict else 0
         if not verdict and status != "ready":
             self.ready_at, self.due, self.state["proven"] = now, FAR, True
-            self._set("ready")
+            self.record.set("ready")
         elif status == "ready" and self.misses >= self.spec["health"]["threshold"]:
             self.due = now + self.spec["start_deadline"]
-            self._set("unhealthy", f"health check: {verdict}")
+            self.record.set("unhealthy", f"health check: {verdict}")
         elif verdict and status != "ready":
-            self._set(status, f"health check: {verdict}")
+            self.record.set(status, f"health check: {verdict}")

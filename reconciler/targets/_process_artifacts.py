@@ -17,7 +17,7 @@ from reconciler.core.outcome import TerminalError
 from reconciler.core.state import Key, Release
 from reconciler.ports import Checkouts
 from reconciler.proc import ShimSpec, ShimState, ShimStatus
-from reconciler.targets._process_files import discard, read, write
+from reconciler.targets._process_files import BusyError, discard, read, write
 from reconciler.targets._process_spec import ProcessSpec
 
 
@@ -70,12 +70,13 @@ class Artifacts:
     def prepare(self, key: Key, release: Release, spec: ProcessSpec, *, retry: bool) -> Artifact:
         """Check out and start the build, as far as not done; ``retry`` forgets an earlier failure. Call it until ready.
 
-        Only under the project's lock. Raises TransientError and OSError.
+        Only under the project's lock. Raises BusyError while an earlier build still ends, TransientError and OSError.
         """
         name = name_of(release, spec)
         folder = self.project(key) / name
         known = self.look(key, name)
-        if known.stage is Stage.FAILED and retry and _forget(folder):
+        if known.stage is Stage.FAILED and retry:
+            _forget(folder)
             known = self.look(key, name)
         if known.stage is Stage.FAILED:
             return self._remember(folder, known)
@@ -132,12 +133,11 @@ class Artifacts:
             proc.remove(folder / "build")
 
 
-def _forget(folder: Path) -> bool:
-    """Remove all of an artifact, so that it is made anew; False while its build still ends."""
+def _forget(folder: Path) -> None:
+    """Remove all of an artifact, so that it is made anew."""
     if not proc.remove(folder / "build"):
-        return False
+        raise BusyError(f"the build in {folder.name} is still ending")
     discard(folder)
-    return True
 
 
 def _built(tree: Path, state: ShimState | None, folder: Path) -> Artifact:

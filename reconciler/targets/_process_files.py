@@ -15,7 +15,7 @@ from reconciler.core.outcome import StaleGenerationError, TransientError
 
 
 class BusyError(TransientError):
-    """Somebody else holds a lock."""
+    """Somebody else works on it still."""
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -93,7 +93,7 @@ def prometheus(folder: Path, scraped: int) -> Iterator[str]:
     if binary is None:
         pytest.skip("there is no prometheus on the PATH")
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s}\n"
+        "global: {scrape_interval: 500ms}\n"
         f"scrape_configs: [{{job_name: envoy, static_configs: [{{targets: ['{HOST}:{scraped}']}}]}}]\n"
     )
     address = f"{HOST}:{free_port()}"
@@ -132,6 +132,7 @@ def source(
     with SETTINGS[request.param](world, folder) as settings:
         source = kind.open(host(folder), kind.config.model_validate(settings))
         eventually(lambda: source.read(KEY).stable, 20, 0.1, "the first scrape")
+        settled(source)
         yield source
         source.close()
 
@@ -144,7 +145,7 @@ def settled(source: MetricsSource) -> Reading:
         now = source.read(KEY)
         still = not now.error and (now.stable, now.canary) == (last[-1].stable, last[-1].canary)
         last.append(now) if still else last.clear() or last.append(now)
-        return len(last) > 8
+        return len(last) > 6
 
     eventually(same, 20, 0.25, "counters stand still")
     return last[-1]
@@ -154,6 +155,22 @@ def grown(before: Counters, after: Counters) -> tuple[int, ...]:
     assert before.epoch == after.epoch
     names = ("sent", "answered", "failed", "timed")
     return tuple(getattr(after, name) - getattr(before, name) for name in names)
+
+
+def awaited(source: MetricsSource, role: str, before: Reading, growth: tuple[int, ...]) -> Reading:
+    """The reading by which a side has grown by exactly this; all requests have ended, so that more cannot come."""
+
+    def reached() -> Reading | None:
+        now = source.read(KEY)
+        last.append(grown(getattr(before, role), getattr(now, role)))
+        return now if last[-1] == growth else None
+
+    last: list[tuple[int, ...]] = []
+    try:
+        return eventually(reached, every=0.1)
+    except AssertionError:
+        assert last[-1] == growth
+        raise
 
 
 def check(counters: Counters) -> None:
@@ -166,53 +183,50 @@ def check(counters: Counters) -> None:
 
 
 def test_counts_each_side_exactly(source: MetricsSource, world: World) -> None:
-    tally(world.port, 4)
-    before = settled(source)
-    tally(world.port, 30)
+    before = source.read(KEY)
+    tally(world.port, 30, clients=3)
     tally(world.port, 10, "/fail", clients=1)
     world.weigh(FULL_WEIGHT)
     tally(world.port, 20)
     tally(world.port, 5, "/fail", clients=1)
     world.weigh(0)
-    after = settled(source)
-    assert grown(before.stable, after.stable) == (40, 40, 10, 40)
-    assert grown(before.canary, after.canary) == (25, 25, 5, 25)
+    awaited(source, "stable", before, (40, 40, 10, 40))
+    after = awaited(source, "canary", before, (25, 25, 5, 25))
     check(after.stable)
     check(after.canary)
     assert [edge for edge, _ in after.stable.buckets][:5] == [1.0, 2.0, 3.0, 5.0, 7.0]
 
 
 def test_a_request_without_an_answer_is_sent_and_failed_and_not_answered(source: MetricsSource, world: World) -> None:
-    before = settled(source)
+    before = source.read(KEY)
     assert tally(world.port, 6, "/reset", clients=1) == {"503": 6}
-    after = settled(source)
-    assert grown(before.stable, after.stable) == (6, 0, 6, 0)
+    awaited(source, "stable", before, (6, 0, 6, 0))
 
 
 def test_a_side_without_instances_has_sent_requests_that_failed(source: MetricsSource, world: World) -> None:
-    before = settled(source)
+    before = source.read(KEY)
     for stable, answer in ((side("a"), "no endpoint"), (side("a", "127.0.0.1:1"), "nobody listens")):
         put(world.router, Traffic(world.port, stable, side("b", world.canary.endpoint), 0))
         assert tally(world.port, 5, clients=1) == {"503": 5}, answer
     world.weigh(0)
-    assert grown(before.stable, settled(source).stable) == (10, 0, 10, 0)
+    awaited(source, "stable", before, (10, 0, 10, 0))
 
 
 def test_a_request_in_flight_is_sent_already(source: MetricsSource, world: World) -> None:
-    before = settled(source)
+    before = source.read(KEY)
     slow = Load(world.port, "/wait", clients=1, each=1)
-    eventually(lambda: grown(before.stable, source.read(KEY).stable) == (1, 0, 0, 0), what="seen in flight")
+    awaited(source, "stable", before, (1, 0, 0, 0))
     world.stable.release.set()
     slow.join()
     world.stable.release.clear()
-    assert grown(before.stable, settled(source).stable) == (1, 1, 0, 1)
+    awaited(source, "stable", before, (1, 1, 0, 1))
 
 
 def test_no_counter_goes_backwards_under_load_while_endpoints_change(source: MetricsSource, world: World) -> None:
     load = Load(world.port, clients=2)
     failing = Load(world.port, "/fail", clients=1)
     last = eventually(lambda: _both(source.read(KEY)), every=0.25, what="a good reading")
-    for number in range(24):
+    for number in range(10):
         endpoints = (world.stable.endpoint, world.canary.endpoint)[: 1 + number % 2]
         put(world.router, Traffic(world.port, side("a", *endpoints), side("b", world.canary.endpoint), 1000))
         now = eventually(lambda: _both(source.read(KEY)), every=0.25, what="a good reading")
@@ -225,6 +239,7 @@ def test_no_counter_goes_backwards_under_load_while_endpoints_change(source: Met
     assert set(load.answers) == {"stable", "canary"}
     assert set(failing.stop()) == {"500"}
     world.weigh(0)
+    settled(source)
 
 
 def _both(reading: Reading) -> Reading | None:
@@ -238,7 +253,7 @@ def test_a_key_that_is_not_served_has_no_sides(source: MetricsSource) -> None:
 
 def test_another_life_of_the_counters_has_another_epoch(source: MetricsSource, world: World) -> None:
     tally(world.port, 4)
-    before = settled(source).stable
+    before = source.read(KEY).stable
     assert before.epoch
     world.kill()
     after = eventually(

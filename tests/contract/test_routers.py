@@ -80,7 +80,7 @@ def test_first_release_gets_everything(world: World) -> None:
 @pytest.mark.parametrize("weight", [0, 100, 500, 2500, FULL_WEIGHT])
 def test_splits_as_asked(world: World, weight: int) -> None:
     world.put(world.split(weight))
-    requests, share = 4000, weight / FULL_WEIGHT
+    requests, share = 3000, weight / FULL_WEIGHT
     found = tally(world.port, requests)
     assert sum(found.values()) == found["one"] + found["two"] == requests
     # Five standard deviations: a right split fails about once in a million runs.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from gitrepos import Repo
 from programs import SERVER, nothing_left
 from releases import KEY, CopiedCheckouts, release
 from waiting import eventually
@@ -16,7 +17,8 @@ from reconciler import registry
 from reconciler.clock import SystemClock
 from reconciler.core.outcome import StaleGenerationError
 from reconciler.core.state import InstanceStatus, Key, Release
-from reconciler.ports import Host, Target
+from reconciler.ports import Checkouts, Host, Target
+from reconciler.source.git import Mirrors
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,7 @@ class World:
     picture: Callable[[], object]
 
 
-@contextmanager
-def process_world(tmp_path: Path) -> Iterator[World]:
-    checkouts = CopiedCheckouts(tmp_path / "commits")
+def process_world_of(tmp_path: Path, checkouts: Checkouts, good: str, other: str, source: str) -> Iterator[World]:
     host = Host(tmp_path / "data", SystemClock(), checkouts)
 
     def picture() -> object:
@@ -42,14 +42,29 @@ def process_world(tmp_path: Path) -> Iterator[World]:
     with nothing_left(tmp_path):
         yield World(
             open=lambda: registry.target("process").open(host),
-            good=release(checkouts.commit({"server.py": SERVER})),
-            other=release(checkouts.commit({"server.py": SERVER, "README": "two"})),
-            unknown=release("f" * 40),
+            good=release(good, source=source),
+            other=release(other, source=source),
+            unknown=release("f" * 40, source=source),
             picture=picture,
         )
 
 
-WORLDS = [process_world]
+@contextmanager
+def process_world(tmp_path: Path) -> Iterator[World]:
+    checkouts = CopiedCheckouts(tmp_path / "commits")
+    good, other = (checkouts.commit({"server.py": SERVER, "README": text}) for text in ("one", "two"))
+    yield from process_world_of(tmp_path, checkouts, good, other, "file:///service.git")
+
+
+@contextmanager
+def process_with_git_world(tmp_path: Path) -> Iterator[World]:
+    repo, mirrors = Repo(tmp_path / "cart.git"), Mirrors(tmp_path / "mirrors")
+    good, other = (repo.commit({"server.py": SERVER, "README": text}) for text in ("one", "two"))
+    mirrors.fetch(repo.url)
+    yield from process_world_of(tmp_path, mirrors, good, other, repo.url)
+
+
+WORLDS = [process_world, process_with_git_world]
 
 
 @pytest.fixture(params=WORLDS, ids=lambda world: world.__name__.removesuffix("_world"))

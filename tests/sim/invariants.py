@@ -41,7 +41,7 @@ class Invariants:
 
     world: World
     scheduler: Scheduler
-    quiet: float
+    quiet: float = 0.0
     bound: float = 2_000.0
     looks: int = 0
     commits: int = 0

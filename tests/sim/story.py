@@ -14,8 +14,10 @@ from sim.world import Truth, World
 from reconciler.core.state import DesiredState, Key, Request, Step, Strategy, StrategyKind, Verb
 from reconciler.store.sql import SqlStore
 
-QUIET = 150.0
-"""Seconds after which no fault, commit or request happens any more."""
+LONGEST = 120.0
+"""Seconds within which everything that happens by chance begins."""
+CALM = 10.0
+"""Seconds after the last of it for which replicas still crash and stall."""
 
 TRUTHS = {
     "good-1": Truth(),
@@ -31,8 +33,8 @@ STEPS = (
     (Step(500, 6.0), Step(2500, 6.0), Step(10_000, 6.0)),
     (Step(100, 4.0), Step(500, 4.0), Step(2500, 4.0), Step(10_000, 8.0)),
     (Step(1000, 5.0, 200), Step(10_000, 5.0)),
-    (Step(10_000, 6.0),),
 )
+AT_ONCE = (Step(10_000, 6.0),)
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class RandomFaults:
     chance: random.Random
     crash: float
     stall: float
-    until: float = QUIET
+    until: float = 0.0
 
     def at(self, number: int, call: str, seconds: float) -> float:
         """See ``replicas.Faults``."""
@@ -98,11 +100,12 @@ class Story:
         keys = (KEY, replace(KEY, environment="second")) if chance.random() < 0.15 else (KEY,)
         self.replicas = chance.choice((1, 1, 2, 3))
         scheduler = Scheduler(world, keys, self.replicas, faults)
-        watch = Invariants(world, scheduler, QUIET)
+        watch = Invariants(world, scheduler)
         self.log.append(f"{self.replicas} replicas, crash {faults.crash}, stall {faults.stall}")
         self._commits(chance, world, scheduler)
         self._people(chance, world, scheduler)
         self._trouble(chance, world, scheduler)
+        faults.until = watch.quiet = world.last_event() + CALM
         scheduler.run(watch)
         watch.ended()
         return watch
@@ -125,8 +128,9 @@ class Story:
             self._at(world, moment, "manifest gone", lambda: self._gone(world, scheduler, KEY))
 
     def _strategy(self, chance: random.Random) -> Strategy:
-        steps = chance.choice(STEPS)
-        kind = StrategyKind.CANARY if chance.random() < 0.85 else StrategyKind.ALL_AT_ONCE
+        gradual = chance.random() < 0.85
+        kind = StrategyKind.CANARY if gradual else StrategyKind.ALL_AT_ONCE
+        steps = chance.choice(STEPS) if gradual else AT_ONCE
         limits = {"max_bake": 120.0, "hold_deadline": 300.0, "progress_deadline": 40.0}
         return Strategy(kind, steps, drain=chance.choice((0.0, 2.0)), **limits)
 
@@ -145,7 +149,7 @@ class Story:
             return
         for _ in range(chance.choice((1, 2, 5))):
             verb = chance.choice(tuple(Verb))
-            moment = chance.uniform(1.0, QUIET - 30.0)
+            moment = chance.uniform(1.0, LONGEST)
             self._at(world, moment, f"request {verb}", lambda verb=verb: self._request(world, scheduler, verb))
 
     def _request(self, world: World, scheduler: Scheduler, verb: Verb) -> None:
@@ -158,7 +162,7 @@ class Story:
 
     def _trouble(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
         for _ in range(chance.choice((0, 0, 1, 2, 4))):
-            moment, last = chance.uniform(0.0, QUIET - 30.0), chance.choice((0.5, 3.0, 25.0))
+            moment, last = chance.uniform(0.0, LONGEST), chance.choice((0.5, 3.0, 25.0))
             kind = chance.choice(("metrics down", "metrics reset", "router restart", "target down", "clock", "instance"))
             self.log.append(f"{moment:.3f}: {kind} for {last} s")
             if kind == "metrics down":
@@ -196,7 +200,7 @@ def fixed(number: int) -> tuple[Invariants, CrashAt]:
     world.router.delay = 0.01
     faults = CrashAt(number)
     scheduler = Scheduler(world, (KEY,), 1, faults)
-    watch = Invariants(world, scheduler, 90.0)
+    watch = Invariants(world, scheduler, quiet=40.0)
     strategy = Strategy(StrategyKind.CANARY, (Step(2000, 4.0), Step(10_000, 4.0)), 60.0, 300.0, 30.0, drain=1.0)
     story = Story(0)
     for moment, version in ((0.0, "good-1"), (15.0, "good-2"), (40.0, "bad-1")):

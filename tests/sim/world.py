@@ -89,6 +89,9 @@ class World:
     def next_event(self) -> float | None:
         return self._events[0][0] if self._events else None
 
+    def last_event(self) -> float:
+        return max((moment for moment, _, _ in self._events), default=0.0)
+
     def pass_until(self, seconds: float) -> bool:
         """Let time pass up to ``seconds``, or to the first event before that, which happens; then True."""
         event = self.next_event()

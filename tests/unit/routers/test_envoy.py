@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,19 @@ def test_a_hundred_environments_need_no_more_watches_than_one(
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) != 0
+
+
+def test_threads_do_not_lose_each_others_changes(router: EnvoyRouter, backends: tuple[Backend, Backend]) -> None:
+    wanted = {
+        Key("shop", f"service-{number}", "prod"): Traffic(free_port(), side("a", backends[0].endpoint), None, 0)
+        for number in range(8)
+    }
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: put(router, wanted[key], key=key), wanted))
+    assert {key: router.observe(key) for key in wanted} == wanted
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: put(router, Traffic(wanted[key].port, None, None, 0), key=key), wanted))
+    assert not router._files.entries(config.LISTENERS).keys() & {str(key) for key in wanted}
 
 
 def test_the_admin_interface_is_for_this_user_only(data: Path, split: Traffic) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from programs import PYTHON, becomes, marked, server, spec
@@ -56,7 +55,8 @@ def test_sigterm_drains(folder):
 
 
 def test_what_ignores_sigterm_is_killed_at_its_deadline(folder):
-    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\n"
+    stubborn += "while True: signal.pause()"
     proc.start(folder, spec(stubborn, stop_deadline=0.3))
     eventually(lambda: proc.tail(folder) == "up")
     pid = proc.look(folder).pid
@@ -147,7 +147,8 @@ def test_a_lost_program_keeps_its_port_and_count_when_started_again(folder):
 
 def test_a_shim_outlives_the_process_that_started_it_and_is_adopted(folder):
     program = "import sys, signal; from pathlib import Path; from reconciler import proc\n"
-    program += f"proc.start(Path({str(folder)!r}), proc.ShimSpec(**eval(sys.argv[1])))\nprint('up', flush=True)\nsignal.pause()"
+    program += f"proc.start(Path({str(folder)!r}), proc.ShimSpec(**eval(sys.argv[1])))\n"
+    program += "print('up', flush=True)\nsignal.pause()"
     known = asdict(server(health=None))
     with subprocess.Popen([sys.executable, "-c", program, repr(known)], stdout=subprocess.PIPE) as daemon:
         assert daemon.stdout.readline() == b"up\n"

@@ -1,0 +1,29 @@
+"""``prodsprint schema``: the JSON Schema of the manifests, for editors."""
+
+from __future__ import annotations
+
+import argparse
+
+from reconciler.cli import output
+from reconciler.cli.client import CommandError
+from reconciler.cli.exit_codes import ExitCode
+
+SUMMARY = "print the JSON Schema of a kind of manifest, for editors"
+EXAMPLES = """example:
+  prodsprint schema Project > project.schema.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command line."""
+    parser.add_argument("kind", nargs="?", default="Project", help="kind of manifest (default: Project)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it."""
+    from reconciler.manifest import models, schema  # noqa: PLC0415  # help must stay quick
+
+    known = {name.lower(): name for name in models.KINDS}
+    if args.kind.lower() not in known:
+        raise CommandError(f"no kind {args.kind!r}; there are: {', '.join(sorted(known.values()))}")
+    output.write(schema.text(known[args.kind.lower()]))
+    return ExitCode.OK

@@ -1,0 +1,174 @@
+"""Every state against everything that can happen in it, and what has to be true of each decision."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fakes.scene import Scene
+from fakes.situations import EVENTS, EXPECTED, STATES
+
+from reconciler.core.digest import release_digest
+from reconciler.core.inputs import Decision
+from reconciler.core.outcome import RequeueAfter
+from reconciler.core.plan import endpoints, in_force, wanted_actions
+from reconciler.core.state import (
+    ConditionType,
+    KeyState,
+    Observed,
+    Phase,
+    Result,
+    RolloutKind,
+    Scale,
+    SetRoute,
+)
+
+
+def check(before: KeyState, scene: Scene, decision: Decision) -> None:
+    """What is true of every decision."""
+    after = decision.state
+    assert after.revision == before.revision + (1 if decision.changed else 0)
+    assert decision.changed == bool(decision.records or after != before)
+    assert wanted_actions(after) == (after.plan.actions if after.plan else ())
+    if after.plan != before.plan:
+        assert (after.plan.parent, after.plan.generation) == (before.generation, before.generation + 1)
+        assert after.generation == after.plan.generation
+    check_due(scene, decision)
+    check_attempt(before, after)
+    check_words(scene, decision)
+
+
+def check_due(scene: Scene, decision: Decision) -> None:
+    observed = scene.observed
+    if observed.error:
+        assert decision.due.actions == ()
+    for action in decision.due.actions:
+        assert action in decision.state.plan.actions
+        if isinstance(action, Scale) and action.count == 0:
+            assert not _served(observed, action.digest)
+        if isinstance(action, SetRoute) and not in_force(action.route, observed):
+            for digest in (action.route.stable, action.route.canary):
+                gains = digest is not None and not _served(observed, digest)
+                assert not gains or endpoints(observed, digest)
+
+
+def _served(observed: Observed, digest: str) -> bool:
+    traffic = observed.traffic
+    return traffic is not None and any(side is not None and side.digest == digest for side in (traffic.stable, traffic.canary))
+
+
+def check_attempt(before: KeyState, after: KeyState) -> None:
+    bad = {row.digest for row in before.quarantined}
+    begun = after.rollout is not None and (before.rollout is None or before.rollout.attempt != after.rollout.attempt)
+    if begun:
+        assert after.rollout.attempt == after.attempts == before.attempts + 1
+        assert after.rollout.release.digest not in bad
+        assert after.rollout.phase is Phase.STEPPING
+    elif after.rollout is not None and before.rollout is not None:
+        assert before.rollout.phase is Phase.STEPPING or after.rollout.phase is before.rollout.phase
+        assert after.rollout.step in (before.rollout.step, before.rollout.step + 1)
+    numbers = [one.attempt for one in after.history]
+    assert len(numbers) == len(set(numbers))
+    ended = {one.attempt for one in after.history} - {one.attempt for one in before.history}
+    assert len(ended) <= 1
+    if after.stable != before.stable and after.stable is not None and not ended:
+        assert before.stable is not None  # new settings of the same release
+        assert after.stable.digest == before.stable.digest
+
+
+def check_words(scene: Scene, decision: Decision) -> None:
+    kinds = [one.type for one in decision.state.conditions]
+    assert len(kinds) == len(set(kinds))
+    assert {ConditionType.READY, ConditionType.HEALTHY, ConditionType.DRIFTED} <= set(kinds)
+    for one in decision.waiting:
+        assert one.condition
+        assert one.message
+        assert one.who
+        assert (one.next_look is not None) == isinstance(decision.outcome, RequeueAfter)
+    state, wanted = decision.state, scene.desired
+    synced = wanted is None or (state.stable is not None and state.stable.digest == release_digest(wanted))
+    if not synced and state.rollout is None and not decision.changed:
+        assert decision.waiting, "it neither goes on nor says what it waits for"
+    assert len(decision.answers) == len(scene.inputs().requests) + len(decision.answers)  # each is answered at once
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_states_are_what_they_are_called(name):
+    assert EXPECTED[name](STATES[name]().state)
+
+
+CASES = list(itertools.product(STATES, EVENTS))
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_state_takes_every_event(state, event):
+    scene = STATES[state]()
+    EVENTS[event](scene)
+    before = scene.state
+    decision = scene.look()
+    check(before, scene, decision)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("event", EVENTS)
+def test_deciding_again_on_the_same_changes_nothing(state, event):
+    scene = STATES[state]()
+    EVENTS[event](scene)
+    for _ in range(3):
+        before = scene.state
+        check(before, scene, scene.look())
+    decision = scene.look()
+    assert not decision.changed
+    assert not decision.records
+    assert not decision.answers
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("event", EVENTS)
+def test_waiting_alone_never_makes_a_state_restless(state, event):
+    scene = STATES[state]()
+    EVENTS[event](scene)
+    changes = 0
+    for _ in range(30):
+        scene.seconds += 0.3
+        changes += scene.look().changed
+    assert changes <= 6
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("event", [name for name in EVENTS if name not in ("unobservable", "failed", "manifest gone")])
+def test_a_world_that_obeys_brings_every_attempt_to_its_end(state, event):
+    scene = STATES[state]()
+    EVENTS[event](scene)
+    for _ in range(400):
+        before = scene.state
+        check(before, scene, scene.obey())
+        if scene.state.rollout is not None and scene.state.rollout.confirmed is not None:
+            scene.tick(canary=(1000, 0), stable=(1000, 0))
+        scene.seconds += 1.0
+    rollout = scene.state.rollout
+    assert rollout is None or (rollout.held is not None and scene.state.stable is None)
+    assert scene.look().due.finished
+
+
+@pytest.mark.parametrize("state", ["first_starting", "starting", "baking", "second_step_starting", "last_step", "held", "paused"])
+@pytest.mark.parametrize("event", ["regressed", "failed", "asked to abort", "asked to rollback"])
+def test_the_way_back_needs_nothing_but_the_router(state, event):
+    scene = STATES[state]()
+    scene.desired, scene.problem = None, "the config repo is gone"
+    EVENTS[event](scene)
+    if event == "regressed" and scene.state.rollout.confirmed is None:
+        pytest.skip("there is no evidence before there is traffic")
+    scene.look()
+    if event == "failed" and state in ("first_starting", "starting"):
+        scene.obey()  # the first look starts the instances; then one of them fails
+        EVENTS[event](scene)
+        scene.look()
+    assert scene.state.rollout.phase is Phase.ROLLING_BACK
+    assert scene.state.rollout.result is Result.ROLLED_BACK
+    assert scene.state.quarantined[0].digest == scene.state.rollout.release.digest
+
+
+def test_an_attempt_at_a_time_and_the_kinds_are_two():
+    assert {scene().state.rollout.kind for name, scene in STATES.items() if scene().state.rollout} == set(RolloutKind)
