@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import select
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +48,7 @@ class Playground:
     source: Repo
     config: Repo
     client: Client
+    connections: ExitStack = field(default_factory=ExitStack)
     settings: dict[str, str] = field(default_factory=lambda: {"steps": "100%", "bake": "0s", "interval": "500ms"})
 
     def commit(self, version: str, round_: int) -> None:
@@ -91,6 +91,10 @@ class Playground:
         self.commit(version, 0)
         self.until(lambda: _quiet(self.attempts))
 
+    def reconnect(self) -> None:
+        """Talk to the daemon that was started last: it may listen elsewhere."""
+        self.client = self.connections.enter_context(connect(_where(self.stage)))
+
     def traffic(self, rate: float, log: Path | None = None) -> None:
         """Start traffic."""
         more = ("--log", str(log)) if log else ()
@@ -116,12 +120,12 @@ def playground() -> Iterator[Playground]:
         config = Repo(stage.folder / "config", clock.now())
         stage.start_daemon()
         stage.wait_for_daemon()
-        with connect(argparse.Namespace(data_dir=stage.data, address=None, token_file=None, ca=None)) as client:
-            yield Playground(stage, source, config, client)
+        with ExitStack() as connections:
+            client = connections.enter_context(connect(_where(stage)))
+            yield Playground(stage, source, config, client, connections)
     finally:
         clear(stage.folder)
 
 
-def addresses(stage: Stage) -> dict[str, str]:
-    """Where the daemon listens."""
-    return dict(json.loads((stage.data / "daemon.json").read_text(encoding="utf-8")))
+def _where(stage: Stage) -> argparse.Namespace:
+    return argparse.Namespace(data_dir=stage.data, address=None, token_file=None, ca=None)

@@ -147,9 +147,8 @@ class Catalog:
 
     def _read(self, commit: str, before: Snapshot | None) -> tuple[dict[str, tuple[str, bytes]], dict[str, str]]:
         """The manifests of a commit; the content of those that ``before`` has at the same path is left empty."""
-        known = before.blobs() if before else frozenset()
-        found = self.mirrors.files(self.config_repo, commit, known)
         old = {path: file.blob for path, file in before.files.items()} if before else {}
+        found = self.mirrors.files(self.config_repo, commit, frozenset(old.values()))
         if any(blob not in found.content and old.get(path) != blob for path, blob in found.paths.items()):
             found = self.mirrors.files(self.config_repo, commit)  # a manifest was moved: its content is needed after all
         files = {path: (blob, found.content.get(blob, b"")) for path, blob in found.paths.items()}

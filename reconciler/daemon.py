@@ -144,14 +144,19 @@ class Daemon:
             self._thread(f"outbox-{lane}", partial(self._deliver, lane))
         self._schedule()
         self.catalog.poll_config()
-        (self.settings.data_dir / "daemon.json").write_text(
-            json.dumps({"pid": os.getpid(), "version": __version__, **self.addresses}), encoding="utf-8"
-        )
+        self._announce()
         self.ready = True
         log.info(
             "prodsprint %s is ready: gRPC on %s, metrics on http://%s/metrics, data in %s",
             __version__, self.addresses["grpc"], self.addresses["http"], self.settings.data_dir,
         )  # fmt: skip
+
+    def _announce(self) -> None:
+        """Say where the daemon can be reached: whole or not at all, since others wait for the file."""
+        file = self.settings.data_dir / "daemon.json"
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps({"pid": os.getpid(), "version": __version__, **self.addresses}), encoding="utf-8")
+        new.replace(file)
 
     def _thread(self, name: str, work: Callable[[], None]) -> None:
         def guarded() -> None:

@@ -160,7 +160,7 @@ class World:
 
 @contextmanager
 def api(app: World, folder: Path, **settings):
-    """The server on a free port, on a thread; gives its address. Stopping it has to take at most two seconds."""
+    """The server on a free port, on a thread; gives its address."""
     asked = ApiSettings(**{"address": "127.0.0.1:0", "token_file": folder / "token", **settings})
     stop, up, addresses, faults = threading.Event(), threading.Event(), [], []
 

@@ -23,7 +23,7 @@ CONTROL_TIMES = 3
 """Times the control's 99th percentile that they are given when it is known."""
 
 
-SECOND_WITNESS = 1.0
+SECOND_WITNESS = 0.5
 """What must be left of the logarithm of the evidence without its strongest tick: one stall, or one clump of failures
 where none was seen before, does not decide alone."""
 

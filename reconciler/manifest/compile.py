@@ -36,8 +36,8 @@ class Snapshot:
     """What each file asks for; a file with the same blob is not read again by the next compilation."""
 
     def blobs(self) -> frozenset[str]:
-        """Ids of the blobs whose content the next compilation does not need, at the same paths."""
-        return frozenset(file.blob for file in self.files.values())
+        """Ids of blobs whose content the next compilation does not look at, where they are at the same path still."""
+        return frozenset(file.blob for file in self.files.values() if file.blob)
 
 
 def compile_snapshot(
@@ -52,8 +52,9 @@ def compile_snapshot(
     ``files`` maps a path to its blob id and content; ``refused`` maps a path that could not be read to the reason. A desired
     state that differs from the previous one in nothing but the commit stays as it was: its commit is where it began.
     """
-    drafts = dict(_drafts(files, previous))
-    drafts |= {path: refused_file(path, "", reason) for path, reason in (refused or {}).items()}
+    found_files = dict(_drafts(files, previous))
+    found_files |= {path: refused_file(path, "", reason) for path, reason in (refused or {}).items()}
+    drafts = dict(sorted(found_files.items()))
     linker = _Linker(commit, previous.desired if previous else {}, drafts)
     linker.claim()
     linker.wish(resolve)
@@ -96,20 +97,24 @@ class _Linker:
     def claim(self) -> None:
         """Find projects that several documents claim."""
         claims: dict[ProjectName, list[Place]] = defaultdict(list)
+        held = self._held() if any(file.lost for file in self.files.values()) else {}
         for path, file in self.files.items():
             for draft in file.drafts:
                 claims[draft.project].append(draft.place)
             if file.lost:  # what it held before may be in it still
                 own = {draft.project for draft in file.drafts}
-                for project in self._held(path) - own:
+                for project in sorted(held.get(path, set()) - own):
                     claims[project].append(Place(path))
         for project, places in claims.items():
             if len(places) > 1:
                 self.disputed.add(project)
                 self._dispute(project, places)
 
-    def _held(self, path: str) -> set[ProjectName]:
-        return {(key.workspace, key.project) for key, state in self.before.items() if state.path == path}
+    def _held(self) -> Mapping[str, set[ProjectName]]:
+        held: dict[str, set[ProjectName]] = defaultdict(set)
+        for key, state in self.before.items():
+            held[state.path].add((key.workspace, key.project))
+        return held
 
     def _dispute(self, project: ProjectName, places: list[Place]) -> None:
         for index, place in enumerate(places):

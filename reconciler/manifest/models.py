@@ -179,8 +179,8 @@ class Environment(Block):
         default=None,
         description="Environment that has to have certified the same commit first, or none. Default: the one before it.",
     )
-    release: ReleaseBlock = Field(default=ReleaseBlock(), description="How a new version reaches all traffic.")
-    analysis: AnalysisBlock = Field(default=AnalysisBlock(), description="What the measurements have to show.")
+    release: ReleaseBlock = Field(default_factory=ReleaseBlock, description="How a new version reaches all traffic.")
+    analysis: AnalysisBlock = Field(default_factory=AnalysisBlock, description="What the measurements have to show.")
 
 
 class Project(Block):

@@ -598,6 +598,7 @@ def test_stopping_ends_watches_with_unavailable_and_soon(tmp_path):
     with pytest.raises(grpc.RpcError) as caught:
         next(watch)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert details(caught.value, error_details_pb2.ErrorInfo).reason == "STOPPING"
     lines.close()
     store.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from fakes.scene import Scene
 from fakes.values import desired
@@ -75,7 +76,7 @@ def last_step() -> Scene:
 
 def held() -> Scene:
     scene = baking()
-    scene.bake(320.0, canary=(2, 0))
+    scene.bake(310.0, canary=(0, 0), stable=(10, 0))
     scene.look()
     return scene
 
@@ -128,8 +129,14 @@ def paused() -> Scene:
     return scene
 
 
+def _once(make: Callable[[], Scene]) -> Callable[[], Scene]:
+    """Made once and copied: everything in a scene but the scene itself is immutable."""
+    made = cache(make)
+    return lambda: replace(made())
+
+
 STATES: dict[str, Callable[[], Scene]] = {
-    make.__name__: make
+    make.__name__: _once(make)
     for make in (
         nothing,
         first_starting,

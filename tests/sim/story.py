@@ -16,6 +16,7 @@ from reconciler.store.sql import SqlStore
 
 LONGEST = 120.0
 """Seconds within which everything that happens by chance begins."""
+STALLS = (0.001, 0.05, 1.0, 5.0, 30.0)
 CALM = 10.0
 """Seconds after the last of it for which replicas still crash and stall."""
 
@@ -53,7 +54,7 @@ class RandomFaults:
         luck = self.chance.random()
         if luck < self.crash:
             raise Crash(call)
-        return self.chance.choice((0.001, 0.05, 1.0, 5.0, 30.0)) if luck < self.crash + self.stall else 0.0
+        return self.chance.choice(STALLS) if luck < self.crash + self.stall else 0.0
 
     def restart(self) -> float:
         """See ``replicas.Faults``."""
@@ -105,7 +106,8 @@ class Story:
         self._commits(chance, world, scheduler)
         self._people(chance, world, scheduler)
         self._trouble(chance, world, scheduler)
-        faults.until = watch.quiet = world.last_event() + CALM
+        faults.until = world.last_event() + CALM
+        watch.quiet = faults.until + max(STALLS)
         scheduler.run(watch)
         watch.ended()
         return watch
