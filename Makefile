@@ -38,7 +38,7 @@ check: $(VENV)/.ready-dev ## lint, types and layers
 	PYTHONPATH=. $(BIN)/lint-imports
 
 generate: $(VENV)/.ready-dev ## rewrite what is generated: gRPC code, schema, references
-	$(BIN)/python -m tests.generate
+	$(BIN)/python tests/generate.py
 
 lock: $(VENV)/.ready-dev ## pin what is installed, with hashes and without addresses
 	.ci/lock

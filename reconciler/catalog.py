@@ -150,7 +150,9 @@ class Catalog:
         old = {path: file.blob for path, file in before.files.items()} if before else {}
         found = self.mirrors.files(self.config_repo, commit, frozenset(old.values()))
         if any(blob not in found.content and old.get(path) != blob for path, blob in found.paths.items()):
-            found = self.mirrors.files(self.config_repo, commit)  # a manifest was moved: its content is needed after all
+            found = self.mirrors.files(
+                self.config_repo, commit
+            )  # a manifest was moved: its content is needed after all
         files = {path: (blob, found.content.get(blob, b"")) for path, blob in found.paths.items()}
         return files, dict(found.problems)
 

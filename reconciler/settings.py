@@ -26,7 +26,10 @@ class Settings(BaseModel):
 
     config_repo: str = Field(description="URL or path of the config repo")
     branch: str = Field(default="", description="branch of the config repo (default: the one its HEAD names)")
-    data_dir: Path = Field(default_factory=default_data_dir, description="where everything is kept")
+    data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="where everything is kept (default: $PRODSPRINT_DATA_DIR, else the state directory of the user)",
+    )
     grpc: str = Field(default=f"{LOOPBACK}:7443", description="address of the gRPC API")
     http: str = Field(default=f"{LOOPBACK}:7480", description="address of /metrics, /healthz and /readyz")
     tls_cert: Path | None = Field(default=None, description="certificate (PEM) for gRPC; needed off loopback")
@@ -38,5 +41,9 @@ class Settings(BaseModel):
     webhook: str = Field(default="", description="URL that events are posted to")
     webhook_secret: Path | None = Field(default=None, description="file with the key that signs them")
     prometheus: str = Field(default="", description="URL of a Prometheus, for `analysis.source: prometheus`")
-    log_format: str = Field(default="auto", pattern="^(auto|plain|json)$", description="plain, json, or auto: by terminal")
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="least severe level logged")
+    log_format: str = Field(
+        default="auto", pattern="^(auto|plain|json)$", description="plain, json, or auto: by terminal"
+    )
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="least severe level logged"
+    )

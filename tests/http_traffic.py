@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 HOST = "127.0.0.1"
 
@@ -107,13 +108,19 @@ class Load:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._work = (port, path, each, pause)
-        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
         for thread in self._threads:
             thread.start()
 
     @property
     def total(self) -> int:
         return sum(self.answers.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
 
     def stop(self) -> Counter[str]:
         self._stop.set()

@@ -119,7 +119,9 @@ class Queries:
         """Audit entries, oldest first."""
         size, interest = page_size(request.page_size), interest_of(request.workspace, request.key)
         filters = ("events", interest.workspace, interest.key)
-        after = after_number(request.page_token, *filters)
+        if request.after < 0:
+            raise bad_field("after", "expected 0 or more")
+        after = max(request.after, after_number(request.page_token, *filters))
         found = self._app.store.events(after, size + 1, interest.workspace, interest.key)
         page, token = fill(found, size, convert.event, lambda one: str(one.id), *filters)
         return v1.ListEventsResponse(events=page, next_page_token=token)

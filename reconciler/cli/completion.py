@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _children(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+def children(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The verbs below a parser, by name; none for a verb without any."""
     for action in parser._actions:  # noqa: SLF001  # argparse offers no other way to look
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             return dict(action.choices)
@@ -51,7 +52,7 @@ def _words(parser: argparse.ArgumentParser) -> dict[tuple[str, ...], list[str]]:
     found: dict[tuple[str, ...], list[str]] = {}
 
     def visit(path: tuple[str, ...], one: argparse.ArgumentParser) -> None:
-        inner = _children(one)
+        inner = children(one)
         options = [text for action in one._actions for text in action.option_strings]  # noqa: SLF001
         found[path] = list(inner) or options
         for name, child in inner.items():

@@ -11,6 +11,7 @@ from reconciler.cli import output
 from reconciler.cli.client import CommandError, connect
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.clock import SystemClock
+from reconciler.core.outcome import TransientError
 
 SUMMARY = "tell the whole story on this machine: real git, processes, Envoy and traffic"
 EXAMPLES = """examples:
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
             story.tell()
             story.where_to_look(keep=args.keep)
         finished = True
+    except TransientError as error:
+        raise CommandError(f"{error}\nThe daemon's last words:\n{stage.last_words()}") from None
     finally:
         if not (args.keep and finished):
             clear(stage.folder)

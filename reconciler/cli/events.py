@@ -45,9 +45,11 @@ class _List:
                         output.write(line(message.event))
                 return ExitCode.OK
             found: list[Event] = []
-            token = str(args.after) if args.after else ""
+            token = ""
             while True:
-                request = ListEventsRequest(workspace=args.workspace, key=args.key or "", page_size=500, page_token=token)
+                request = ListEventsRequest(
+                    workspace=args.workspace, key=args.key or "", after=args.after, page_size=500, page_token=token
+                )
                 page = client.call(client.status.ListEvents, request)
                 found += page.events
                 token = page.next_page_token

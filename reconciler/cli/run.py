@@ -24,9 +24,9 @@ DURATIONS = {"poll", "source_poll"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line: one option a setting."""
     for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
+        default = field.default if field.default_factory is None else None
         words = field.description or ""
-        if not field.is_required() and default not in (None, ""):
+        if not field.is_required() and default not in {None, ""}:
             words += f" (default: {default:g} s)" if name in DURATIONS else f" (default: {default})"
         parser.add_argument(
             "--" + name.replace("_", "-"),

@@ -8,11 +8,11 @@ import select
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TextIO
 
 import grpc
-from prodsprint.v1 import Attempt, Environment, Event, GetEnvironmentRequest, ListAttemptsRequest, WatchRequest
+from prodsprint.v1 import Attempt, Environment, Event, GetEnvironmentRequest, ListAttemptsRequest, ListEventsRequest
 
 from reconciler.cli import output
 from reconciler.cli.client import Client
@@ -45,6 +45,8 @@ class Story:
     started: float = 0.0
     told: float = 0.0
     drawn: bool = False
+    reached: dict[int, str] = field(default_factory=dict)
+    """The last step of each attempt, in words."""
 
     # --- speaking ---
 
@@ -80,15 +82,10 @@ class Story:
 
     def events(self) -> Iterator[Event]:
         """What happened since the last call."""
-        request = WatchRequest(cursor=self.cursor, key=KEY)
-        try:
-            for message in self.client.status.Watch(request, metadata=self.client.metadata, timeout=0.1):
-                if message.HasField("event"):
-                    self.cursor = message.event.id
-                    yield message.event
-        except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise
+        request = ListEventsRequest(key=KEY, page_size=1000, after=self.cursor)
+        for event in self.client.call(self.client.status.ListEvents, request).events:
+            self.cursor = event.id
+            yield event
 
     def environment(self) -> Environment:
         """The state of the one environment of the story."""
@@ -108,9 +105,10 @@ class Story:
         """Tell what happens until ``ended``. Raises TransientError when it takes too long."""
         limit = self.seconds() + PATIENCE
         while True:
+            over = ended()
             for event in self.events():
                 self._tell(event)
-            if ended():
+            if over:
                 return
             self.stage.check()
             if self.seconds() > limit:
@@ -119,9 +117,14 @@ class Story:
             select.select([], [], [], 0.1)
 
     def _tell(self, event: Event) -> None:
+        if event.type == "rollout.step":
+            body = json.loads(event.body)
+            self.reached[body["attempt"]] = output.weight(body["weight"])
         if event.type in SHOWN:
             style = {"rollout.promoted": "good", "rollout.rolling_back": "bad", "rollout.rolled_back": "good"}
-            self.say(f"  {self.seconds():5.1f} s  {event.message}", style.get(event.type, ""))
+            # How it ended is told without the reason, which was told when the way back began.
+            message = event.message.partition(": ")[0] if event.type == "rollout.rolled_back" else event.message
+            self.say(f"  {self.seconds():5.1f} s  {message}", style.get(event.type, ""))
 
     def _doing(self, waiting: str) -> str:
         try:
@@ -139,7 +142,9 @@ class Story:
 
     def chapter(self, config: Repo, source: Repo, version: Version, number: int) -> None:
         """Commit one version, and follow its attempt to the end."""
-        text = MANIFEST.format(source=source.folder.as_uri(), version=version.name, port=self.stage.port, python=sys.executable)
+        text = MANIFEST.format(
+            source=source.folder.as_uri(), version=version.name, port=self.stage.port, python=sys.executable
+        )
         commit = config.commit({"prodsprint.yaml": text}, f"hello {version.name}")
         self.say()
         self.say(f"commit {commit[:8]}: version: {version.name} ({version.says})", "bold")
@@ -177,10 +182,11 @@ class Story:
                 {
                     "commit": attempt.commit[:8],
                     "version": version.name,
+                    "reached": self.reached.get(attempt.attempt, ""),
                     "verdict": attempt.result.replace("_", " "),
                     "took": output.seconds(took),
-                    "met it": f"{attempt.bad_requests:,} requests" if back else "",
-                    "all traffic back in": output.seconds(restored) if back else "",
+                    "met the bad version": f"{attempt.bad_requests:,} requests" if back else "",
+                    "traffic back in": output.seconds(restored) if back else "",
                 }
             )
         for line in output.table(rows).splitlines():

@@ -119,7 +119,9 @@ def into_history(draft: Draft, rollout: Rollout, result: Result) -> None:
         restore_seconds=restore,
     )
     draft.change(history=(attempt, *draft.state.history)[: rollback.MOST_HISTORY])
-    message = f"{artifact.version} {result.replace('_', ' ')}: {rollout.reason}"
+    cost = f" after {met:,} requests" if back else ""
+    restored = f", all traffic back in {restore * 1000:,.0f} ms" if restore is not None else ""
+    message = f"{artifact.version} {result.replace('_', ' ')}{cost}{restored}: {rollout.reason}"
     draft.say(f"rollout.{result}", message, attempt=rollout.attempt, requests=met, restore_seconds=restore)
 
 

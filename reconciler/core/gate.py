@@ -60,7 +60,9 @@ def pause(state: KeyState, now: Instant) -> Verdict:
     held = state.pause
     if held is None or held.until <= now.wall:
         return Verdict("pause", Answer.ALLOW)
-    return Verdict("pause", Answer.HOLD, f"paused by {held.who}: {held.reason}", "prodsprint release resume", held.until)
+    return Verdict(
+        "pause", Answer.HOLD, f"paused by {held.who}: {held.reason}", "prodsprint release resume", held.until
+    )
 
 
 def order(desired: DesiredState, predecessor: Predecessor | None) -> Verdict:

@@ -39,7 +39,7 @@ def turn_back(draft: Draft, reason: str, *, result: Result = Result.ROLLED_BACK,
     seen = draft.analysis
     draft.say(
         f"rollout.{'superseded' if result is Result.SUPERSEDED else 'rolling_back'}",
-        f"{rollout.release.desired.artifact.version} ({short(rollout.release.digest)}): {reason}",
+        f"{rollout.release.desired.artifact.version} ({short(rollout.release.digest)}) goes back: {reason}",
         actor,
         attempt=rollout.attempt,
         digest=rollout.release.digest,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Waiting:
     """One reason why a key does not go on.
 
-    ``condition`` is a CamelCase word, ``message`` says it to people, ``who`` can unblock it. ``deadline`` and ``next_look`` are
-    Unix seconds; None when there is none.
+    ``condition`` is a CamelCase word, ``message`` says it to people, ``who`` can unblock it. ``deadline`` and ``next_look``
+    are Unix seconds; None when there is none.
     """
 
     condition: str

@@ -48,18 +48,21 @@ class Stage:
         """The daemon's data directory."""
         return self.folder / "data"
 
-    def start_daemon(self) -> None:
-        """Start the daemon on the config repo that the story commits to."""
-        options = {
-            "config-repo": str(self.folder / "config"),
-            "data-dir": str(self.data),
+    def start_daemon(self, **options: str) -> None:
+        """Start the daemon on the config repo that the story commits to; ``options`` replace and add to the story's."""
+        known = {
+            "config_repo": str(self.folder / "config"),
+            "data_dir": str(self.data),
             "grpc": "127.0.0.1:0",
             "http": "127.0.0.1:0",
             "poll": "500ms",
-            "source-poll": "5s",
-            "log-format": "plain",
+            "source_poll": "5s",
+            "log_format": "plain",
         }
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        words = [word for name, value in (known | options).items() for word in ("--" + name.replace("_", "-"), value)]
+        (self.data / "daemon.json").unlink(
+            missing_ok=True
+        )  # of one that was killed: it would be taken for the new one's
         self.start("daemon", "reconciler", "run", *words)
 
     def start(self, name: str, *arguments: str) -> None:
@@ -87,12 +90,21 @@ class Stage:
         """Raise TransientError, with its last words, when a program has ended."""
         for name, program in self.programs.items():
             if program.poll() is not None:
-                words = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-2000:]
-                raise TransientError(f"the {name} ended with exit code {program.returncode}:\n{words}")
+                raise TransientError(f"the {name} ended with exit code {program.returncode}:\n{self.last_words(name)}")
 
-    def traffic(self) -> Counts:
+    def last_words(self, name: str = "daemon") -> str:
+        """The end of a program's log."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+
+    def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signal a program, and return its exit code. Raises subprocess.TimeoutExpired when it does not end."""
+        program = self.programs.pop(name)
+        program.send_signal(number)
+        return program.wait(READY)
+
+    def traffic(self, name: str = "traffic") -> Counts:
         """What the traffic has counted so far."""
-        lines = (self.folder / "traffic.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
         whole = [line for line in lines if line.startswith("{") and line.endswith("}")]
         found = json.loads(whole[-1] if whole else '{"sent": 0, "answered": {}, "failed": {}}')
         return Counts(found["sent"], found["answered"], found["failed"])
@@ -122,9 +134,8 @@ def clear(folder: Path) -> None:
         pids = json.loads((folder / "programs.json").read_text(encoding="ascii"))
     except FileNotFoundError:
         raise TransientError(f"{folder} holds no demo") from None
-    for name in ("traffic", "daemon"):
-        if name in pids:
-            _end(int(pids[name]), clock)
+    for name in sorted(pids, reverse=True):  # traffic before the daemon
+        _end(int(pids[name]), clock)
     shims = [spec.parent for spec in folder.rglob("spec.json")]
     for shim in shims:
         proc.stop(shim)

@@ -95,19 +95,19 @@ def test_applying_again_changes_nothing(world: World) -> None:
 
 def test_no_request_fails_and_no_connection_is_cut_while_everything_changes(world: World) -> None:
     world.put(world.only_stable())
-    load = Load(world.port, clients=3)
     generation = 1
-    for _ in range(5):
-        for traffic in (
-            *(world.split(weight) for weight in (100, 500, 2500, FULL_WEIGHT)),
-            Traffic(world.port, side("b", world.two.endpoint), None, 0),
-            Traffic(world.port, side("b", world.two.endpoint), side("a", world.one.endpoint), 5000),
-            world.only_stable(),
-        ):
-            generation += 1
-            world.put(traffic, generation)
-            seen = load.total
-            eventually(lambda seen=seen: load.total > seen + 20, what="requests go on")
+    with Load(world.port, clients=3) as load:
+        for _ in range(5):
+            for traffic in (
+                *(world.split(weight) for weight in (100, 500, 2500, FULL_WEIGHT)),
+                Traffic(world.port, side("b", world.two.endpoint), None, 0),
+                Traffic(world.port, side("b", world.two.endpoint), side("a", world.one.endpoint), 5000),
+                world.only_stable(),
+            ):
+                generation += 1
+                world.put(traffic, generation)
+                seen = load.total
+                eventually(lambda seen=seen: load.total > seen + 20, what="requests go on")
     found = load.stop()
     assert set(found) == {"one", "two"}
     assert load.connections == 3
@@ -187,10 +187,10 @@ def test_keys_do_not_touch_each_other(world: World) -> None:
     world.put(world.only_stable())
     other, port = Key("shop", "cart-v2", "prod"), free_port()
     put(world.router, Traffic(port, side("b", world.two.endpoint), None, 0), key=other)
-    load = Load(port, clients=1)
-    for weight in (100, 9000, FULL_WEIGHT):
-        world.put(world.split(weight), 2)
-    world.put(Traffic(world.port, None, None, 0), 3)
+    with Load(port, clients=1) as load:
+        for weight in (100, 9000, FULL_WEIGHT):
+            world.put(world.split(weight), 2)
+        world.put(Traffic(world.port, None, None, 0), 3)
     assert set(load.stop()) == {"two"}
     assert load.connections == 1
     put(world.router, Traffic(port, None, None, 0), 2, other)
@@ -204,10 +204,10 @@ def test_two_keys_cannot_have_one_port(world: World) -> None:
 
 def test_a_dead_instance_costs_no_request(world: World) -> None:
     world.put(Traffic(world.port, side("a", world.one.endpoint, world.two.endpoint), None, 0))
-    load = Load(world.port, clients=3)
-    eventually(lambda: load.answers["one"] > 50 and load.answers["two"] > 50, what="both serve")
-    world.two.close()
-    seen = load.total
-    eventually(lambda: load.total > seen + 500, what="requests go on")
+    with Load(world.port, clients=3) as load:
+        eventually(lambda: load.answers["one"] > 50 and load.answers["two"] > 50, what="both serve")
+        world.two.close()
+        seen = load.total
+        eventually(lambda: load.total > seen + 500, what="requests go on")
     assert set(load.stop()) == {"one", "two"}
     assert load.connections == 3

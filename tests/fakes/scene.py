@@ -139,6 +139,7 @@ class Scene:
         self.until(lambda state: state.rollout is not None and state.rollout.confirmed is not None)
 
     def drained(self) -> None:
-        """Let time pass until an attempt has ended."""
+        """Let time pass until an attempt, perhaps one that is just being asked for, has ended."""
+        self.obey()
         self.until(lambda state: state.rollout is None)
         self.obey()

@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 from fakes.scene import Scene
 from fakes.situations import STATES
-from fakes.values import POLICY, STEPS, STRATEGY, at, counters, desired, release
+from fakes.values import POLICY, STEPS, STRATEGY, at, counters, desired, instances, release
 
 from reconciler.core.attempt import _met
 from reconciler.core.gate import Predecessor
+from reconciler.core.plan import traffic_for
 from reconciler.core.state import (
     ConditionType,
     ControlHistory,
+    InstanceStatus,
     Observed,
     Phase,
     Quarantine,
@@ -21,6 +23,7 @@ from reconciler.core.state import (
     Result,
     Route,
     Scale,
+    SetRoute,
     Step,
     Tick,
     Verb,
@@ -213,9 +216,11 @@ def test_its_requests_are_not_counted_as_those_of_the_next_canary():
 
 def test_it_does_not_have_to_be_ready_for_the_next_one_to_begin():
     scene = overtaken()
-    scene.observed = replace(scene.observed, instances=())
-    scene.desired = desired("v2")
-    scene.until(lambda state: state.rollout is not None)
+    scene.observed = replace(scene.observed, instances=instances(release("v1"), 2, InstanceStatus.FAILED, message="exit 1"))
+    routes = [action.route for action in scene.look().due.actions if isinstance(action, SetRoute)]
+    assert routes == [Route(8080, release("v1").digest, None, 0)]
+    scene.observed = replace(scene.observed, traffic=traffic_for(routes[0], scene.observed))
+    scene.look()
     assert scene.state.rollout.release == release("v2")
 
 

@@ -86,11 +86,11 @@ def test_killed_it_comes_back_by_itself_with_the_same_split(data: Path, router: 
 
 def test_opened_again_it_is_adopted_and_no_request_notices(data: Path, split: Traffic) -> None:
     pid = envoy_pid(data)
-    load = Load(split.port, clients=2)
-    for _ in range(3):
-        again = EnvoyRouter(host(data))
-        assert again.observe(KEY) == split
-        again.close()
+    with Load(split.port, clients=2) as load:
+        for _ in range(3):
+            again = EnvoyRouter(host(data))
+            assert again.observe(KEY) == split
+            again.close()
     assert set(load.stop()) == {"one", "two"}
     assert envoy_pid(data) == pid
 
