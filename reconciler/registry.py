@@ -1,7 +1,8 @@
 """Finds adapters by name: a module of the family, else an entry point of an outside package.
 
 Entry-point groups are ``prodsprint.targets``, ``prodsprint.routers``, ``prodsprint.metric_sources`` and
-``prodsprint.notifiers``; each points at a KIND record (``ports``). Modules are imported only when asked for, so that what nobody uses costs nothing.
+``prodsprint.notifiers``; each points at a KIND record (``ports``). Modules are imported only when asked for, so that
+what nobody uses costs nothing.
 """
 
 from __future__ import annotations

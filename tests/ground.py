@@ -26,11 +26,13 @@ from reconciler.clock import SystemClock
 from reconciler.demo.repos import SERVICE, Repo
 from reconciler.demo.stage import Counts, Stage, clear, free_port
 
+Json = dict[str, Any]
+
 GOOD = ("v1", "v2", "v3", "v4")
 FAULTS = ("exits", "crashes", "floods", "forks", "stubborn")
 FAULTY = Path(__file__).parent / "e2e" / "faulty.py"
+ALL_AT_ONCE: Json = {"strategy": "all-at-once", "steps": None}
 COMMAND = f"{sys.executable} -I -S faulty.py"
-Json = dict[str, Any]
 
 
 @dataclass
@@ -83,7 +85,7 @@ class Ground:
             "environments": [*known.get("before", {}).values(), prod],
             **known.get("project", {}),
         }
-        return json.dumps(document, indent=1)  # JSON is YAML
+        return json.dumps(_without_none(document), indent=1)  # JSON is YAML
 
     def commit(self, **projects: str) -> str:
         """Commit the manifests of several projects at once."""
@@ -200,10 +202,13 @@ class Ground:
         self.stage.end(f"traffic-{name}")
         return self.stage.traffic(f"traffic-{name}")
 
+    def folder(self, name: str) -> Path:
+        """Where the process target keeps the instances of a project."""
+        return self.stage.data / "targets" / "process" / "instances" / "default" / name / "prod"
+
     def pids(self, name: str) -> dict[str, int]:
         """Process ids of the programs of a project's instances, by the names of their folders."""
-        folder = self.stage.data / "targets" / "process" / "instances" / "default" / name
-        found = {path.parent.name: json.loads(path.read_bytes()) for path in folder.glob("*/*/state.json")}
+        found = {path.parent.name: json.loads(path.read_bytes()) for path in self.folder(name).glob("*/state.json")}
         return {name: state["pid"] for name, state in found.items() if state["pid"]}
 
     def envoy(self) -> int:
@@ -219,6 +224,12 @@ def key_of(name: str, environment: str = "prod") -> str:
 def lost(counts: Counts) -> Json:
     """Requests without an answer of the service, by reason."""
     return {**counts.failed, **counts.answered.get("(router)", {})}
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(one) for name, one in value.items() if one is not None}
+    return [_without_none(one) for one in value] if isinstance(value, list) else value
 
 
 def _where(stage: Stage) -> argparse.Namespace:

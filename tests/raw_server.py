@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ class Script:
 
 
 @contextmanager
-def serving(script: Script, path: Path | None = None) -> Iterator[str]:
+def serving(script: Script, path: Path | None = None, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve on a free TCP port and give its URL, or on a Unix socket at ``path``."""
     if path is None:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -31,7 +32,7 @@ def serving(script: Script, path: Path | None = None) -> Iterator[str]:
         listener.bind(str(path))
         listener.listen()
         address = str(path)
-    thread = threading.Thread(target=_serve, args=(listener, script))
+    thread = threading.Thread(target=_serve, args=(listener, script, tls))
     thread.start()
     try:
         yield address
@@ -43,13 +44,13 @@ def serving(script: Script, path: Path | None = None) -> Iterator[str]:
         listener.close()
 
 
-def _serve(listener: socket.socket, script: Script) -> None:
+def _serve(listener: socket.socket, script: Script, tls: ssl.SSLContext | None) -> None:
     while not script.over.is_set():
         try:
-            connection, _ = listener.accept()
+            accepted, _ = listener.accept()
         except OSError:
             return
-        with connection, suppress(OSError):
+        with suppress(OSError), tls.wrap_socket(accepted, server_side=True) if tls else accepted as connection:
             connection.settimeout(5)
             script.heard.append(_request(connection))
             for piece in script.pieces:

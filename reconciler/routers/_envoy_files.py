@@ -33,13 +33,17 @@ class XdsFiles:
                         self._write(file, {})
 
     def entries(self, file: XdsFile) -> dict[str, Any]:
-        """What the file says, by name. Raises TerminalError when it is not what was written."""
+        """What the file says, by name. Raises TerminalError when it is not what was written, TransientError without it."""
         path = self.folder / file.name
         try:
             resources = json.loads(path.read_bytes())["resources"]
             if file is WEIGHTS:
                 return dict(resources[0]["layer"])
             return {one["name"]: one for one in resources}
+        except OSError as error:
+            raise TransientError(
+                f"cannot read {path}: {error.strerror}; a restart of the daemon makes a new one"
+            ) from error
         except (ValueError, KeyError, TypeError, IndexError) as error:
             hint = "restore it, or delete it and restart the daemon"
             raise TerminalError(f"{path} cannot be understood ({type(error).__name__}: {error}): {hint}") from error

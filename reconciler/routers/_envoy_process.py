@@ -112,5 +112,7 @@ class EnvoyProcess:
 
     def _why(self) -> str:
         state = proc.look(self._shim)
-        words = f"; its process is {state.status}" if state else ""
-        return f"{words}: {state.message}" if state and state.message else words
+        if state is None or state.status is proc.ShimStatus.READY:
+            return ""
+        last = proc.tail(self._shim, lines=1, most=300).strip()
+        return "; ".join(["", f"its process is {state.status}", *(one for one in (state.message, last) if one)])

@@ -16,9 +16,9 @@ LEAVES_HOME = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork(
 
 
 def flood():
-    """Write as fast as somebody reads."""
-    while True:
-        print("all is well, all is well, all is well, all is well" * 20)
+    """Write 60 MB as fast as somebody reads."""
+    for _ in range(60_000):
+        print("all is well, " * 77)
 
 
 if FAULT == "exits":

@@ -86,7 +86,9 @@ class Scene:
             self.obey()
         raise AssertionError(f"not within {most} looks: {self.state}")
 
-    def tick(self, seconds: float = 2.0, canary: tuple[int, int] = (1000, 1), stable: tuple[int, int] = (9000, 9)) -> None:
+    def tick(
+        self, seconds: float = 2.0, canary: tuple[int, int] = (1000, 1), stable: tuple[int, int] = (9000, 9)
+    ) -> None:
         """Let time pass and requests be served: (sent, failed) of each side."""
         rollout = self.state.rollout
         assert rollout is not None

@@ -264,8 +264,12 @@ EVENTS: dict[str, Change] = {
     "machine restarted": rebooted,
     "new commit": _commit("v9"),
     "commit reverts": _commit("v1"),
-    "same release, other commit": lambda scene: scene.commit("v1" if scene.desired is None else scene.desired.artifact.version, commit="f" * 40),
-    "more instances": lambda scene: scene.commit("v1" if scene.desired is None else scene.desired.artifact.version, instances=5),
+    "same release, other commit": lambda scene: scene.commit(
+        "v1" if scene.desired is None else scene.desired.artifact.version, commit="f" * 40
+    ),
+    "more instances": lambda scene: scene.commit(
+        "v1" if scene.desired is None else scene.desired.artifact.version, instances=5
+    ),
     "manifest gone": _set(desired=None),
     "manifest broken": _set(problem="prodsprint.yaml:3:1: unknown key"),
     "clock an hour ahead": _set(jump=3600.0),

@@ -80,6 +80,8 @@ def counters(sent: int, failed: int = 0, epoch: str = "1") -> Counters:
     return Counters(epoch, sent, sent, failed, sent, ((5.0, sent // 2), (10.0, sent)))
 
 
-def tick(seq: int, seconds: float, step: int, weight: int, sides: tuple[Counters | None, Counters | None], attempt: int = 2):
+def tick(
+    seq: int, seconds: float, step: int, weight: int, sides: tuple[Counters | None, Counters | None], attempt: int = 2
+):
     """A tick ``seconds`` after the start of the test; ``sides`` are stable and canary."""
     return Tick(attempt, seq, step, weight, Reading(at(seconds), *sides))

@@ -28,21 +28,22 @@ from reconciler.core.state import (
 )
 from reconciler.ports import Transition
 from reconciler.reconcile import Look
+from reconciler.store.sql import SqlStore
 
-MOST_LOOKS = 40_000
-MOST_COMMITS = 1_500
 QUIET = 15.0
 """Seconds without a commit, longer than any look waits, after which a key that has nothing in progress is settled."""
 
 
 @dataclass(slots=True)
 class Invariants:
-    """Watches a simulation. ``quiet`` is when the last fault and commit are over, ``bound`` how long settling may take."""
+    """Watches a simulation. ``quiet`` is when faults and commits are over; within ``bound`` seconds from then all settles."""
 
     world: World
     scheduler: Scheduler
     quiet: float = 0.0
     bound: float = 2_000.0
+    most_looks: int = 40_000
+    most_commits: int = 1_500
     looks: int = 0
     commits: int = 0
     last_commit: float = 0.0
@@ -71,7 +72,7 @@ class Invariants:
         self.looks += 1
         if result in ("error", "terminal_error"):
             self._fail(f"a look at {key} ended in {result}")
-        if self.looks > MOST_LOOKS:
+        if self.looks > self.most_looks:
             self._fail(f"{self.looks} looks: a loop that never rests")
         now = self.world.clock.elapsed
         if now > self.quiet and now - self.last_commit > QUIET and all(map(self._settled, self.scheduler.keys)):
@@ -133,7 +134,7 @@ class Invariants:
         before = self.states.get(after.key, KeyState(after.key))
         self.states[after.key] = after
         self.commits, self.last_commit = self.commits + 1, self.world.clock.elapsed
-        if self.commits > MOST_COMMITS:
+        if self.commits > self.most_commits:
             self._fail(f"{self.commits} commits: the state never rests; last records: {transition.records}")
         verbs = (Verb.PROMOTE, Verb.ABORT, Verb.ROLLBACK)
         by_person = any(one.type in {f"request.{verb}.accepted" for verb in verbs} for one in transition.records)
@@ -198,7 +199,16 @@ class Invariants:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def ended(self) -> None:
-        """Check where every key has come to rest."""
+        """Check where every key has come to rest, and what the store has kept of it."""
+        store = SqlStore(self.world.database, ())
+        faults = [report.fault for report in store.verify() if report.fault]
+        waiting = [one for key in self.scheduler.keys for one in store.requests(key)]
+        kept = {key: store.load(key) for key in self.states}
+        store.close()
+        if faults or waiting:
+            self._fail(f"the audit chain says {faults}; requests without an answer: {waiting}")
+        if kept != self.states:
+            self._fail(f"the store holds {kept}, not {self.states}")
         for key, state in self.states.items():
             self._rests(key, state)
 

@@ -166,7 +166,6 @@ class Scheduler:
             replica.baton.release()
         for replica in self.replicas:
             replica.thread.join()
-        self.world.database.close()
         if self.error is not None:
             raise self.error
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fakes.target import Behaviour
 from fakes.values import KEY, POLICY, desired
 from sim.invariants import Invariants
-from sim.replicas import Crash, Scheduler
+from sim.replicas import Crash, Faults, Scheduler
 from sim.world import Truth, World
 
 from reconciler.core.state import DesiredState, Key, Request, Step, Strategy, StrategyKind, Verb
@@ -16,7 +17,7 @@ from reconciler.store.sql import SqlStore
 
 LONGEST = 120.0
 """Seconds within which everything that happens by chance begins."""
-STALLS = (0.001, 0.05, 1.0, 5.0, 30.0)
+STALLS = (0.001, 0.05, 1.0, 4.0, 15.0)
 CALM = 10.0
 """Seconds after the last of it for which replicas still crash and stall."""
 
@@ -124,7 +125,9 @@ class Story:
             for key in scheduler.keys:
                 after = KEY.environment if key is not KEY else None
                 wanted = desired(version, key, strategy=strategy, instances=size, after=after)
-                self._at(world, moment, f"commit {version} for {key}", lambda one=wanted: self._commit(world, scheduler, one))
+                self._at(
+                    world, moment, f"commit {version} for {key}", lambda one=wanted: self._commit(world, scheduler, one)
+                )
             moment += chance.choice((0.01, 1.0, 12.0, 40.0, 60.0))
         if chance.random() < 0.1:
             self._at(world, moment, "manifest gone", lambda: self._gone(world, scheduler, KEY))
@@ -165,7 +168,9 @@ class Story:
     def _trouble(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
         for _ in range(chance.choice((0, 0, 1, 2, 4))):
             moment, last = chance.uniform(0.0, LONGEST), chance.choice((0.5, 3.0, 25.0))
-            kind = chance.choice(("metrics down", "metrics reset", "router restart", "target down", "clock", "instance"))
+            kind = chance.choice(
+                ("metrics down", "metrics reset", "router restart", "target down", "clock", "instance")
+            )
             self.log.append(f"{moment:.3f}: {kind} for {last} s")
             if kind == "metrics down":
                 self._outage(world, world.metrics, moment, last)
@@ -177,9 +182,9 @@ class Story:
                 self._outage(world, world.router, moment, last)
                 world.at(moment + last, world.metrics.restart)
             elif kind == "clock":
-                world.at(moment, lambda by=chance.choice((-3600.0, 3600.0)): world.clock.jump(by))
+                world.at(moment, partial(world.clock.jump, chance.choice((-3600.0, 3600.0))))
             else:
-                world.at(moment, lambda luck=chance.random(): self._crash_one(world, luck))
+                world.at(moment, partial(self._crash_one, world, chance.random()))
 
     def _outage(self, world: World, port: object, moment: float, last: float) -> None:
         world.at(moment, lambda: setattr(port, "error", "connection refused"))
@@ -196,13 +201,28 @@ class Story:
         world.at(moment, event)
 
 
-def fixed(number: int) -> tuple[Invariants, CrashAt]:
-    """The story of a good and of a bad version without chance in it, with a crash at one port call (0 for none)."""
+@dataclass(slots=True)
+class Recorder:
+    """No faults, but the names of all port calls, in order."""
+
+    calls: list[str] = field(default_factory=list)
+
+    def at(self, number: int, call: str, seconds: float) -> float:
+        """See ``replicas.Faults``."""
+        self.calls.append(call)
+        return 0.0
+
+    def restart(self) -> float:
+        """See ``replicas.Faults``."""
+        return 0.0
+
+
+def fixed(faults: Faults) -> Invariants:
+    """The story of a first, a good and a bad version, with no chance in it but the traffic's. Raises Violated."""
     world = World(1, TRUTHS)
     world.router.delay = 0.01
-    faults = CrashAt(number)
     scheduler = Scheduler(world, (KEY,), 1, faults)
-    watch = Invariants(world, scheduler, quiet=40.0)
+    watch = Invariants(world, scheduler, quiet=40.0, bound=120.0, most_looks=1000, most_commits=60)
     strategy = Strategy(StrategyKind.CANARY, (Step(2000, 4.0), Step(10_000, 4.0)), 60.0, 300.0, 30.0, drain=1.0)
     story = Story(0)
     for moment, version in ((0.0, "good-1"), (15.0, "good-2"), (40.0, "bad-1")):
@@ -210,4 +230,9 @@ def fixed(number: int) -> tuple[Invariants, CrashAt]:
         world.at(moment, lambda one=wanted: story._commit(world, scheduler, one))
     scheduler.run(watch)
     watch.ended()
-    return watch, faults
+    return watch
+
+
+def outcome(watch: Invariants) -> list[tuple[str, str]]:
+    """What became of every version of the fixed story, oldest first."""
+    return [(one.version, one.result.value) for one in reversed(watch.states[KEY].history)]

@@ -8,72 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.desires import FakeDesires
-from fakes.metrics import FakeMetrics
-from fakes.router import FakeRouter
-from fakes.target import Behaviour, FakeTarget
+from fakes.place import Place
+from fakes.target import Behaviour
 from fakes.values import KEY, desired, release
 
-from reconciler.core.dispersion import control_history
 from reconciler.core.outcome import StaleGenerationError, TransientError
-from reconciler.core.state import Instant, Key, Observed, Phase, Record, Request, Traffic, Verb
+from reconciler.core.state import Instant, Key, Observed, Record, Request, Verb
 from reconciler.ports import Transition
-from reconciler.reconcile import Look, Ports, kept, reconcile, recorded, weight_of
-from reconciler.store import SqlStore, open_store
-
-
-class Place:
-    """One key with its world; ``look`` reconciles it once and lets a little time pass."""
-
-    def __init__(self, store: SqlStore) -> None:
-        self.clock = FakeClock()
-        self.desires = FakeDesires()
-        self.targets = {"fake": FakeTarget(self.clock), "other": FakeTarget(self.clock)}
-        self.router = FakeRouter(self.clock)
-        self.metrics = FakeMetrics(self.clock)
-        self.store = store
-        self.ports = self.fresh()
-
-    def fresh(self) -> Ports:
-        """The ports of a daemon that has just started."""
-        return Ports(
-            self.clock,
-            self.store,
-            self.desires,
-            self.targets.__getitem__,
-            lambda _: self.router,
-            lambda _: self.metrics,
-            control_history,
-        )
-
-    @property
-    def target(self) -> FakeTarget:
-        return self.targets["fake"]
-
-    def look(self, key: Key = KEY) -> Look:
-        look = reconcile(key, self.ports)
-        self.clock.advance(0.1)
-        return look
-
-    def serve(self) -> None:
-        """Requests for both sides that exist, one in a thousand failed."""
-        for role, sent in (("stable", 9000), ("canary", 1000)):
-            self.metrics.record(KEY, role, sent, sent // 1000)
-
-    def release(self, version: str, **changes: Any) -> None:
-        """Bring a version into service."""
-        self.desires.commit(desired(version, **changes))
-        digest = release(version, **changes).digest
-        for _ in range(300):
-            self.look()
-            self.serve()
-            self.clock.advance(1.0)
-            stable = self.store.load(KEY).stable
-            if stable is not None and stable.digest == digest and self.store.load(KEY).rollout is None:
-                self.look()
-                return
-        raise AssertionError(f"{version} was not promoted: {self.store.load(KEY)}")
+from reconciler.reconcile import kept, recorded
+from reconciler.store import open_store
 
 
 @pytest.fixture
@@ -172,93 +115,6 @@ def test_an_action_that_fails_is_done_by_the_next_look(place):
     assert len(place.target.running(KEY)) == 2
 
 
-# --- readings --------------------------------------------------------------------------------------------------------
-
-
-def test_readings_of_an_attempt_are_logged_with_what_was_in_force(place):
-    place.release("v1")
-    place.desires.commit(desired("v2"))
-    for _ in range(80):
-        place.look()
-        place.serve()
-    ticks = place.store.ticks(KEY, 2)
-    assert [tick.seq for tick in ticks] == list(range(1, len(ticks) + 1))
-    assert (ticks[0].step, ticks[0].weight) == (-1, 0)
-    assert (ticks[2].step, ticks[2].weight) == (0, 500)
-    gaps = [after.reading.at.since(before.reading.at) for before, after in zip(ticks, ticks[1:], strict=False)]
-    assert min(gaps) >= 1.8
-    assert max(gaps) <= 2.2
-
-
-def test_a_new_daemon_goes_on_with_the_readings_of_the_old_one(place):
-    place.release("v1")
-    place.desires.commit(desired("v2"))
-    for _ in range(60):
-        place.look()
-        place.serve()
-    known = place.look().inputs.ticks
-    place.ports = place.fresh()
-    assert place.look().inputs.ticks[: len(known)] == known
-
-
-def test_readings_that_another_replica_took_are_seen_once_it_has_decided(place):
-    place.release("v1")
-    place.desires.commit(desired("v2"))
-    for _ in range(10):
-        place.look()
-        place.serve()
-    mine, place.ports = place.ports, place.fresh()
-    for _ in range(60):
-        place.look()
-        place.serve()
-    place.store.submit(KEY, Request(0, Verb.SYNC, "ada", "now", place.clock.now().wall))
-    theirs = place.look().inputs.ticks
-    place.ports = mine
-    assert place.look().inputs.ticks[: len(theirs)] == theirs
-
-
-def test_a_metrics_source_that_is_down_is_a_reading_too(place):
-    place.release("v1")
-    place.desires.commit(desired("v2"))
-    place.metrics.error = "connection refused"
-    for _ in range(40):
-        look = place.look()
-    assert {tick.reading.error for tick in look.inputs.ticks} == {"connection refused"}
-    assert place.store.load(KEY).rollout.phase is Phase.STEPPING
-
-
-def test_between_attempts_the_control_is_read_now_and_then(place):
-    place.release("v1")
-    reads = place.metrics.reads
-    for _ in range(100):
-        place.look()
-        place.clock.advance(1.0)
-    assert 10 <= place.metrics.reads - reads <= 13
-    assert all(tick.attempt == 0 for tick in place.store.ticks(KEY, 0))
-
-
-def test_an_attempt_begins_with_the_history_of_the_control(place):
-    place.release("v1")
-    for _ in range(100):
-        place.look()
-        place.metrics.record(KEY, "stable", 5000, 5)
-        place.clock.advance(9.9)
-    place.desires.commit(desired("v2"))
-    place.look()
-    assert place.store.load(KEY).rollout.control.requests > 100_000
-
-
-def test_the_canarys_share_is_what_is_in_force():
-    side = Observed().traffic
-    assert weight_of(Observed()) == 0
-    assert side is None
-    stable, canary = (
-        Traffic(1, *sides, 500).__class__(1, *sides, 500)
-        for sides in ((None, None), (None, None))
-    )
-    assert weight_of(Observed((), stable)) == weight_of(Observed((), canary)) == 0
-
-
 # --- adapters and neighbours -----------------------------------------------------------------------------------------
 
 
@@ -267,7 +123,10 @@ def test_a_commit_that_changes_the_target_still_sees_what_runs_on_the_old_one(pl
     place.desires.commit(desired("v1", target="other"))
     for _ in range(5):
         look = place.look()
-    assert {one.digest for one in look.inputs.observed.instances} == {release("v1").digest, release("v1", target="other").digest}
+    assert {one.digest for one in look.inputs.observed.instances} == {
+        release("v1").digest,
+        release("v1", target="other").digest,
+    }
     place.release("v1", target="other")
     assert place.target.running(KEY) == ()
     assert len(place.targets["other"].running(KEY)) == 2

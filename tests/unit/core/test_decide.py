@@ -52,7 +52,9 @@ def check_due(scene: Scene, decision: Decision) -> None:
 
 def _served(observed: Observed, digest: str) -> bool:
     traffic = observed.traffic
-    return traffic is not None and any(side is not None and side.digest == digest for side in (traffic.stable, traffic.canary))
+    return traffic is not None and any(
+        side is not None and side.digest == digest for side in (traffic.stable, traffic.canary)
+    )
 
 
 def check_attempt(before: KeyState, after: KeyState) -> None:

@@ -32,7 +32,9 @@ def test_a_quarantined_digest_is_denied_and_another_one_is_not():
     assert quarantine(state, release("v2").digest).answer is Answer.ALLOW
 
 
-@pytest.mark.parametrize(("seconds", "answer"), [(0, Answer.HOLD), (59.9, Answer.HOLD), (60, Answer.ALLOW), (999, Answer.ALLOW)])
+@pytest.mark.parametrize(
+    ("seconds", "answer"), [(0, Answer.HOLD), (59.9, Answer.HOLD), (60, Answer.ALLOW), (999, Answer.ALLOW)]
+)
 def test_a_pause_holds_until_its_end(seconds, answer):
     state = KeyState(KEY, pause=Pause("ada", "lunch", at().wall, at(60).wall))
     verdict = pause(state, at(seconds))

@@ -85,7 +85,8 @@ def test_what_has_no_control_has_one_step(of, kind, stable, steps):
 
 
 @pytest.mark.parametrize(
-    ("size", "weight", "need"), [(4, 100, 1), (4, 2500, 1), (4, 2501, 2), (4, 10_000, 4), (1, 1, 1), (100, 500, 5), (3, 5000, 2)]
+    ("size", "weight", "need"),
+    [(4, 100, 1), (4, 2500, 1), (4, 2501, 2), (4, 10_000, 4), (1, 1, 1), (100, 500, 5), (3, 5000, 2)],
 )
 def test_capacity_is_rounded_up(size, weight, need):
     assert capacity(size, weight) == need
@@ -156,7 +157,9 @@ def test_a_plan_names_its_parent_and_every_release_it_needs(one, other):
         assert after.plan is before.plan
     else:
         assert (after.plan.parent, after.plan.generation) == (before.generation, before.generation + 1)
-        assert {one.digest for one in after.plan.releases} == {x.digest for x in after.plan.actions if isinstance(x, Scale)}
+        assert {one.digest for one in after.plan.releases} == {
+            x.digest for x in after.plan.actions if isinstance(x, Scale)
+        }
     assert next_plan(after, "another reason") is None
 
 

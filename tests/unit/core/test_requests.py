@@ -121,7 +121,10 @@ def test_a_pause_holds_new_attempts_and_ends_by_itself():
     scene.commit("v2")
     decision = scene.look()
     assert scene.state.rollout is None
-    assert (decision.waiting[0].condition, decision.waiting[0].deadline) == ("Pause", at(scene.seconds).wall + PAUSE_SECONDS)
+    assert (decision.waiting[0].condition, decision.waiting[0].deadline) == (
+        "Pause",
+        at(scene.seconds).wall + PAUSE_SECONDS,
+    )
     scene.seconds += PAUSE_SECONDS
     decision = scene.look()
     assert [record.type for record in decision.records] == ["pause.expired", "rollout.started"]

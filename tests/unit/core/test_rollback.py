@@ -51,7 +51,11 @@ def test_turning_back_twice_is_turning_back_once():
     once = here.state
     turn_back(here, "something else", result=Result.SUPERSEDED, actor="ada")
     assert here.state == once
-    assert (once.rollout.phase, once.rollout.reason, once.rollout.result) == (Phase.ROLLING_BACK, "regressed", Result.ROLLED_BACK)
+    assert (once.rollout.phase, once.rollout.reason, once.rollout.result) == (
+        Phase.ROLLING_BACK,
+        "regressed",
+        Result.ROLLED_BACK,
+    )
     assert [record.type for record in here.records] == ["rollout.rolling_back"]
 
 

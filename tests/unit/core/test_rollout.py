@@ -7,23 +7,20 @@ from dataclasses import replace
 import pytest
 from fakes.scene import Scene
 from fakes.situations import STATES, crashed, failed, unobservable
-from fakes.values import STRATEGY, at, desired, release, tick
+from fakes.values import STRATEGY, at, desired, release
 
 from reconciler.core.analysis import Verdict
-from reconciler.core.rollout import tick_due
 from reconciler.core.state import (
     Backend,
     InstanceStatus,
     Observed,
     Phase,
-    Reading,
     Result,
     RolloutKind,
     Route,
     Step,
     Strategy,
     StrategyKind,
-    Tick,
     Traffic,
     Verb,
 )
@@ -263,42 +260,6 @@ def test_evidence_that_comes_late_lets_a_held_step_pass():
     assert (scene.state.rollout.step, scene.state.rollout.held) == (1, None)
 
 
-# --- readings --------------------------------------------------------------------------------------------------------
-
-
-def test_a_reading_is_taken_at_once_and_then_once_per_interval():
-    rollout = STATES["baking"]().state.rollout
-    taken = (tick(1, 0.0, 0, 500, (None, None)),)
-    assert tick_due(rollout, (), at())
-    assert not tick_due(rollout, taken, at(1.7))
-    assert tick_due(rollout, taken, at(1.9))
-
-
-@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
-def test_a_clock_that_jumps_changes_no_rhythm(jump):
-    rollout = STATES["baking"]().state.rollout
-    taken = (tick(1, 0.0, 0, 500, (None, None)),)
-    assert not tick_due(rollout, taken, at(1.0, jump=jump))
-    assert tick_due(rollout, taken, at(2.0, jump=jump))
-    assert tick_due(rollout, taken, at(2.0, jump=jump, boot="boot-2"))
-
-
-@pytest.mark.parametrize("jump", [0.0, -3600.0, 3600.0])
-def test_one_more_reading_is_taken_when_all_traffic_has_left(jump):
-    rollout = replace(STATES["rolling_back"]().state.rollout, confirmed=None)
-    before = (tick(1, 1.0, 0, 500, (None, None)),)
-    assert not tick_due(rollout, before, at(9.0))
-    rollout = replace(rollout, confirmed=at(2.0))
-    assert tick_due(rollout, before, at(2.1, jump=jump))
-    after = (*before, Tick(2, 2, -1, 0, Reading(at(2.1, jump=jump))))
-    assert not tick_due(rollout, after, at(2.2, jump=jump))
-
-
-@pytest.mark.parametrize("state", ["idle", "promoting", "restoring"])
-def test_no_reading_is_taken_where_none_is_judged(state):
-    assert not tick_due(STATES[state]().state.rollout, (), at())
-
-
 # --- traffic ---------------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +271,9 @@ def test_a_step_is_confirmed_by_the_router_and_not_by_having_been_asked_for():
         scene.look()
     assert scene.state.rollout.confirmed is None
     one, other = release("v2"), release("v3")
-    scene.observed = replace(scene.observed, traffic=Traffic(8080, Backend(one.digest, ("x",)), Backend(other.digest, ()), 500))
+    scene.observed = replace(
+        scene.observed, traffic=Traffic(8080, Backend(one.digest, ("x",)), Backend(other.digest, ()), 500)
+    )
     assert types(scene.look()) == ["rollout.step"]
     assert scene.state.rollout.confirmed == scene.inputs().now
 

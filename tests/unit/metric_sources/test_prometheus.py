@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -209,9 +210,23 @@ def test_an_unknown_host_is_an_error(tmp_path: Path) -> None:
 
 
 def test_tls_is_verified(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl on the PATH")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    names = ("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1")
+    made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *names)
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(Script(good()), tls=context) as url:
+        secure = url.replace("http:", "https:")
+        assert "CERTIFICATE_VERIFY_FAILED" in source(tmp_path, secure).read(KEY).error
+        assert source(tmp_path, secure, ca_file=certificate).read(KEY).stable.sent == 10
+
+
+def test_a_plain_server_is_not_taken_for_a_secure_one(tmp_path: Path) -> None:
     with serving(Script(good())) as url:
-        reading = source(tmp_path, url.replace("http:", "https:"), timeout=0.2).read(KEY)
-    assert reading.error
+        assert source(tmp_path, url.replace("http:", "https:"), timeout=0.2).read(KEY).error
 
 
 def test_the_default_queries_are_valid_promql(tmp_path: Path) -> None:

@@ -147,6 +147,9 @@ def test_a_file_that_cannot_be_understood_is_left_alone_and_named(
     with pytest.raises(TerminalError, match=r"clusters.json cannot be understood .*restore it"):
         router.apply(KEY, changed, 1)
     assert router.observe(KEY) == split
+    clusters.unlink()
+    with pytest.raises(TransientError, match=r"cannot read .*clusters.json: No such file"):
+        router.apply(KEY, changed, 1)
     shutil.move(data / "kept", clusters)
 
 

@@ -1,0 +1,75 @@
+"""A first release that is overtaken by another commit before it has its certificate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fakes.scene import Scene
+from fakes.situations import STATES
+from fakes.values import instances, release
+
+from reconciler.core.plan import traffic_for
+from reconciler.core.state import InstanceStatus, Phase, Result, Route, SetRoute
+
+
+def overtaken() -> Scene:
+    scene = STATES["first_serving"]()
+    scene.commit("v2")
+    scene.look()
+    return scene
+
+
+def test_a_first_release_that_is_overtaken_goes_on_serving():
+    scene = overtaken()
+    assert scene.state.stable == release("v1")
+    assert scene.state.certified == ()
+    assert scene.state.history[0].result is Result.SUPERSEDED
+    for _ in range(20):
+        scene.obey()
+        sides = (scene.observed.traffic.stable, scene.observed.traffic.canary)
+        assert release("v1").digest in {side.digest for side in sides if side}
+    assert scene.state.rollout.release == release("v2")
+
+
+def test_its_requests_are_not_counted_as_those_of_the_next_canary():
+    scene = overtaken()
+    assert scene.state.rollout is None
+    scene.obey()
+    scene.until(lambda state: state.rollout is not None)
+    assert scene.observed.traffic.stable.digest == release("v1").digest
+    assert scene.observed.traffic.canary is None
+
+
+def test_it_does_not_have_to_be_ready_for_the_next_one_to_begin():
+    scene = overtaken()
+    scene.observed = replace(
+        scene.observed, instances=instances(release("v1"), 2, InstanceStatus.FAILED, message="exit 1")
+    )
+    routes = [action.route for action in scene.look().due.actions if isinstance(action, SetRoute)]
+    assert routes == [Route(8080, release("v1").digest, None, 0)]
+    scene.observed = replace(scene.observed, traffic=traffic_for(routes[0], scene.observed))
+    scene.look()
+    assert scene.state.rollout.release == release("v2")
+
+
+def test_it_can_still_get_its_certificate_when_it_is_asked_for_again():
+    scene = overtaken()
+    scene.until(lambda state: state.rollout is not None)
+    scene.commit("v1")
+    scene.until(lambda state: state.rollout is None)
+    scene.until(lambda state: state.rollout is not None)
+    assert scene.state.rollout.release == release("v1")
+    scene.baking()
+    assert scene.state.plan.actions[-1].route == Route(8080, None, release("v1").digest, 10_000)
+    scene.bake()
+    scene.drained()
+    assert scene.state.certified == (release("v1"),)
+
+
+def test_a_first_release_that_does_not_serve_yet_is_taken_away():
+    scene = STATES["first_starting"]()
+    scene.commit("v2")
+    scene.look()
+    assert scene.state.rollout.phase is Phase.ROLLING_BACK
+    scene.until(lambda state: state.rollout is not None and state.rollout.attempt == 2)
+    assert scene.state.stable is None
