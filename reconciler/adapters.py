@@ -52,7 +52,7 @@ class Adapters:
     def _host(self, family: str, name: str) -> Host:
         folder = self._settings.data_dir / family / name
         folder.mkdir(parents=True, exist_ok=True)
-        return Host(folder, self._clock, self._checkouts)
+        return Host(folder, self._clock, self._checkouts, self._settings.listen)
 
     def _metrics(self, name: str) -> MetricsSource:
         kind = registry.metrics(name)

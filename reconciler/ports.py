@@ -277,6 +277,8 @@ class Host:
     """A folder of the adapter's own below the data directory."""
     clock: Clock
     checkouts: Checkouts
+    listen: str = "127.0.0.1"
+    """IP address on which routers take the requests of users."""
 
 
 @dataclass(frozen=True, slots=True)

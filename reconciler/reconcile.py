@@ -11,10 +11,9 @@ from reconciler.core.digest import canonical, plain, release_digest
 from reconciler.core.gate import Predecessor
 from reconciler.core.inputs import Decision, Inputs
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.plan import traffic_for
+from reconciler.core.plan import observed_weight, traffic_for
 from reconciler.core.rollout import tick_due
 from reconciler.core.state import (
-    FULL_WEIGHT,
     ControlHistory,
     DesiredState,
     Instant,
@@ -123,21 +122,22 @@ def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: P
         # Somebody has decided since, perhaps another replica on ticks of its own: the log says what counts.
         ticks = ports.store.ticks(key, rollout.attempt)
     if tick_due(rollout, ticks, now):
-        reading = ports.metrics(rollout.release.desired.analysis.source).read(key)
+        reading = _read(key, rollout.release.desired, now, ports)
         baking = rollout.phase is Phase.STEPPING and rollout.confirmed is not None
-        tick = Tick(rollout.attempt, len(ticks) + 1, rollout.step if baking else -1, weight_of(observed), reading)
+        step, weight = rollout.step if baking else -1, observed_weight(observed.traffic)
+        tick = Tick(rollout.attempt, len(ticks) + 1, step, weight, reading)
         ports.store.append(key, (tick,))
         ticks = (*ticks, tick)
     ports.cache[key] = (rollout.attempt, state.revision, ticks)
     return ticks
 
 
-def weight_of(observed: Observed) -> int:
-    """The canary's observed share of the traffic, in hundredths of a percent."""
-    traffic = observed.traffic
-    if traffic is None or traffic.canary is None:
-        return 0
-    return traffic.weight if traffic.stable is not None else FULL_WEIGHT
+def _read(key: Key, settings: DesiredState, now: Instant, ports: Ports) -> Reading:
+    """A reading, whatever happens: a source that cannot even be opened must not stop the way back."""
+    try:
+        return ports.metrics(settings.analysis.source).read(key)
+    except (TransientError, TerminalError) as error:
+        return Reading(now, error=str(error))
 
 
 def _watch_control(key: Key, state: KeyState, now: Instant, ports: Ports) -> None:
@@ -148,7 +148,7 @@ def _watch_control(key: Key, state: KeyState, now: Instant, ports: Ports) -> Non
     last = ports.store.ticks(key, 0, limit=1)
     if last and now.since(last[-1].reading.at) < 0.9 * RESYNC:
         return
-    reading: Reading = ports.metrics(state.stable.desired.analysis.source).read(key)
+    reading = _read(key, state.stable.desired, now, ports)
     if not reading.error:
         ports.store.append(key, (Tick(0, int(now.wall * 1000), -1, 0, reading),))
 

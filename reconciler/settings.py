@@ -32,6 +32,7 @@ class Settings(BaseModel):
     )
     grpc: str = Field(default=f"{LOOPBACK}:7443", description="address of the gRPC API")
     http: str = Field(default=f"{LOOPBACK}:7480", description="address of /metrics, /healthz and /readyz")
+    listen: str = Field(default=LOOPBACK, description="IP address on which environments are served; 0.0.0.0 for all")
     tls_cert: Path | None = Field(default=None, description="certificate (PEM) for gRPC; needed off loopback")
     tls_key: Path | None = Field(default=None, description="private key (PEM) for gRPC; needed off loopback")
     poll: float = Field(default=10.0, ge=0.1, description="time between two polls of the config repo")

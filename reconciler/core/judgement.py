@@ -93,7 +93,9 @@ def _exposure(bar: Bar) -> str:
 def _requests_missing(fold: Fold, step: Step, *, current: bool) -> list[str]:
     # Never healthy with zero measurements, even where a step asks for none.
     asked, seen = max(1, step.requests), fold.observer.step_requests if current else 0
-    return [f"{asked - seen:,} more canary requests in this step (it asks for {asked:,})"] if seen < asked else []
+    more = asked - seen
+    word = "request" if more == 1 else "requests"
+    return [f"{more:,} more canary {word} in this step (it asks for {asked:,})"] if more > 0 else []
 
 
 def _failures_missing(fold: Fold, bar: Bar) -> str:

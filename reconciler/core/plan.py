@@ -152,6 +152,13 @@ def traffic_for(route: Route, observed: Observed) -> Traffic:
     return Traffic(route.port, side(route.stable), side(route.canary), route.weight)
 
 
+def observed_weight(traffic: Traffic | None) -> int:
+    """The canary's share of the traffic, in hundredths of a percent: all of it when there is nothing beside it."""
+    if traffic is None or traffic.canary is None:
+        return 0
+    return traffic.weight if traffic.stable is not None else FULL_WEIGHT
+
+
 def in_force(route: Route, observed: Observed) -> bool:
     """Whether the router has confirmed the digests and the weight of a route, whatever the endpoints."""
     traffic = observed.traffic

@@ -8,8 +8,8 @@ from enum import StrEnum
 from reconciler.core import condition
 from reconciler.core.analysis import Analysis
 from reconciler.core.digest import release_digest
+from reconciler.core.plan import observed_weight
 from reconciler.core.state import (
-    FULL_WEIGHT,
     ConditionStatus,
     ConditionType,
     DesiredState,
@@ -124,10 +124,7 @@ class EnvironmentView:
     @property
     def weight(self) -> int:
         """Observed share of the canary in the traffic, in hundredths of a percent."""
-        traffic = self.observed.traffic if self.observed else None
-        if traffic is None or traffic.canary is None:
-            return 0
-        return traffic.weight if traffic.stable is not None else FULL_WEIGHT
+        return observed_weight(self.observed.traffic if self.observed else None)
 
 
 def summary(view: EnvironmentView) -> str:

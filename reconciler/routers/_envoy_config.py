@@ -16,8 +16,6 @@ from typing import Any
 from reconciler.core.outcome import TerminalError
 from reconciler.core.state import FULL_WEIGHT, Backend, Key
 
-LISTEN_ADDRESS = "127.0.0.1"
-"""Where environments are served. Whatever faces the public (TLS, other hosts) stands in front of it."""
 ROLES = ("stable", "canary")
 ENDLESS_MS = 86_400_000
 """Upper edge of the last bucket: a day stands for +Inf, which the JSON form of the statistics leaves out."""
@@ -122,7 +120,7 @@ def _address(endpoint: str) -> Json:
         raise TerminalError(f"endpoint {endpoint!r} is not an IP address and a port") from None
 
 
-def listener(key: Key, port: int) -> Json:
+def listener(key: Key, address: str, port: int) -> Json:
     """Where the environment is served: accept, choose a side, pass on."""
     manager = {
         "@type": _HTTP_MANAGER,
@@ -151,7 +149,7 @@ def listener(key: Key, port: int) -> Json:
     return {
         "@type": LISTENERS.type,
         "name": str(key),
-        "address": {"socket_address": {"address": LISTEN_ADDRESS, "port_value": port}},
+        "address": {"socket_address": {"address": address, "port_value": port}},
         # Otherwise two Envoys of one user could share a port, each with half of the requests.
         "enable_reuse_port": False,
         "filter_chains": [

@@ -38,10 +38,11 @@ class _View:
 
 
 class EnvoyRouter:
-    """One listener per key on 127.0.0.1; see ``ports.Router``."""
+    """One listener per key; see ``ports.Router``."""
 
     def __init__(self, host: Host) -> None:
         data = host.data.resolve()
+        self._listen = host.listen
         self._files = XdsFiles(data / "xds")
         self._files.prepare()
         self._envoy = EnvoyProcess(data, self._files, host.clock)
@@ -92,7 +93,7 @@ class EnvoyRouter:
         if view.sides != sides:
             self._put_sides(key, sides)
         if view.port != traffic.port:
-            self._files.put(LISTENERS, {str(key): config.listener(key, traffic.port)})
+            self._files.put(LISTENERS, {str(key): config.listener(key, self._listen, traffic.port)})
         view = self._await(key, lambda now: now.sides == sides and (now.port == traffic.port or bool(now.port_error)))
         if view.port != traffic.port and view.port_error:
             raise TransientError(_port_words(traffic.port, view.port_error))

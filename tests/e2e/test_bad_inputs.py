@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from envoys import require_envoy
-from ground import ALL_AT_ONCE, Ground, ground, lost
+from ground import ALL_AT_ONCE, COMMAND, Ground, ground, lost
 from programs import marked
 
 pytestmark = pytest.mark.e2e
@@ -66,7 +66,7 @@ def test_a_first_release_that_cannot_run_is_given_up_and_not_tried_again(place: 
     words = place.says(name, "is quarantined", reason)
     assert "whoever commits another version" in words
     assert not place.pids(name)
-    place.want(name, "v1", process={"command": None, "health": "/healthz"}, release=ALL_AT_ONCE)
+    place.want(name, "v1", process={"command": COMMAND, "health": "/healthz"}, release=ALL_AT_ONCE)
     assert place.ended(name, 2).result == "promoted"
 
 

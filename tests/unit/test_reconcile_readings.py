@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from fakes.place import Place
 from fakes.values import KEY, desired
 
-from reconciler.core.state import Backend, Observed, Phase, Request, Traffic, Verb
-from reconciler.reconcile import weight_of
+from reconciler.core.outcome import TerminalError
+from reconciler.core.state import Phase, Request, Verb
+from reconciler.ports import MetricsSource
 from reconciler.store import open_store
 
 
@@ -94,9 +96,18 @@ def test_an_attempt_begins_with_the_history_of_the_control(place):
     assert place.store.load(KEY).rollout.control.requests > 100_000
 
 
-def test_the_canarys_share_is_what_is_in_force():
-    one, other = Backend("1" * 64, ("127.0.0.1:1",)), Backend("2" * 64, ("127.0.0.1:2",))
-    assert weight_of(Observed()) == 0
-    assert weight_of(Observed((), Traffic(8080, one, None, 0))) == 0
-    assert weight_of(Observed((), Traffic(8080, one, other, 500))) == 500
-    assert weight_of(Observed((), Traffic(8080, None, other, 500))) == 10_000
+def test_a_metrics_source_that_cannot_even_be_opened_stops_no_way_back(place):
+    place.release("v1")
+    place.desires.commit(desired("v2"))
+
+    def refuse(_: str) -> MetricsSource:
+        raise TerminalError("no such source")
+
+    place.ports = replace(place.ports, metrics=refuse)
+    for _ in range(10):
+        look = place.look()
+    assert look.inputs.ticks[0].reading.error == "no such source"
+    place.store.submit(KEY, Request(0, Verb.ABORT, "ada", "enough", place.clock.now().wall))
+    for _ in range(100):
+        place.look()
+    assert place.store.load(KEY).rollout is None

@@ -14,6 +14,7 @@ from reconciler.core.plan import (
     endpoints,
     in_force,
     next_plan,
+    observed_weight,
     ready,
     steps_of,
     traffic_for,
@@ -298,3 +299,8 @@ def test_a_split_is_in_force_by_digests_and_weight_whatever_its_endpoints():
     assert not in_force(route, Observed())
     assert in_force(Route(8080, None, None, 0), Observed())
     assert in_force(alone(V1), Observed((), traffic(V1)))
+
+
+def test_the_canarys_share_is_what_is_in_force():
+    found = (None, traffic(V1), traffic(V1, V2, 500), traffic(None, V2, 500))
+    assert [observed_weight(one) for one in found] == [0, 0, 500, 10_000]

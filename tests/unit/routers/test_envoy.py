@@ -183,7 +183,7 @@ def test_a_hundred_environments_need_no_more_watches_than_one(
             {key.side(role): config.cluster(key, role, t.stable if role == "stable" else None)
              for key, t in wanted.items() for role in config.ROLES},
         )  # fmt: skip
-        files.put(config.LISTENERS, {str(key): config.listener(key, t.port) for key, t in wanted.items()})
+        files.put(config.LISTENERS, {str(key): config.listener(key, "127.0.0.1", t.port) for key, t in wanted.items()})
         eventually(lambda: answers(router), what="Envoy answers")
         last = keys[-1]
         eventually(lambda: router.observe(last) == wanted[last], what="all are served")
