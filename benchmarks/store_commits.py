@@ -7,16 +7,16 @@ inputs. The second table says what a tick costs on disk, against the same tick a
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import event
 
+from benchmarks.rows import Row
 from reconciler.core.digest import canonical
 from reconciler.core.state import (
     AnalysisPolicy,
@@ -45,6 +45,7 @@ from reconciler.ports import Transition
 from reconciler.store import SqlStore, open_store
 from reconciler.store.ticklog import pack
 
+NAME = "store: decisions committed per second"
 THREADS = (1, 4, 16)
 EDGES = tuple(round(1.2**power, 3) for power in range(-20, 50))
 
@@ -136,17 +137,19 @@ def disk(folder: Path) -> float:
     return sorted(times)[25] * 1000
 
 
-def commits(folder: Path, total: int) -> list[str]:
+def commits(folder: Path, total: int) -> Iterator[Row]:
     rates = {}
     for threads in THREADS:
         store = open_store(folder / f"{threads}.db", ("log",))
         rates[threads] = measure(store, threads, max(1, total // threads))
         store.close()
-    lines = ["threads  commits/s  p95 ms  commits per fsync  against one thread"]
     for threads, rate in rates.items():
         ratio = rate.commits / rates[1].commits
-        lines.append(f"{threads:7d}  {rate.commits:9.0f}  {rate.p95:6.1f}  {rate.shared:17.1f}  {ratio:17.2f}x")
-    return [*lines, f"(one fsync of this disk alone takes {disk(folder):.2f} ms)"]
+        measured = (
+            f"{rate.commits:,.0f} a second, p95 {rate.p95:.1f} ms, {rate.shared:.1f} commits per fsync, {ratio:.2f}x"
+        )
+        yield Row(f"decisions committed, fsync on, {threads} threads", measured)
+    yield Row("one fsync of this disk alone", f"{disk(folder):.2f} ms")
 
 
 def tick(seq: int) -> Tick:
@@ -168,7 +171,7 @@ def size(path: Path, fill: Callable[[SqlStore], None]) -> int:
     return path.stat().st_size
 
 
-def bytes_per_tick(folder: Path, count: int) -> list[str]:
+def bytes_per_tick(folder: Path, count: int) -> Iterator[Row]:
     key = Key("team", "service", "prod")
     looks = tuple(tick(seq) for seq in range(1, count + 1))
     empty = size(folder / "empty.db", lambda _: None)
@@ -181,18 +184,15 @@ def bytes_per_tick(folder: Path, count: int) -> list[str]:
     plain = sum(len(canonical(look)) for look in looks) / count
     packed = sum(len(pack(look)[1]) for look in looks) / count
     per_tick = (full - empty) / count
-    return [
-        f"bytes per tick, {len(EDGES)} buckets a side   as JSON  packed  on disk  saved  read µs",
-        f"{'':34s} {plain:8.0f} {packed:7.0f} {per_tick:8.0f} {plain / per_tick:5.1f}x {read * 1e6:8.0f}",
-    ]
+    measured = f"{per_tick:.0f} bytes on disk, {packed:.0f} packed, {plain:.0f} as JSON; read in {read * 1e6:.0f} µs"
+    yield Row(f"one tick with {len(EDGES)} buckets a side", measured)
 
 
-def run(*, quick: bool = False) -> list[str]:
-    """The lines of both tables."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # a disk, where /tmp may be memory
+def run(*, quick: bool) -> Iterator[Row]:
+    """Both."""
+    with tempfile.TemporaryDirectory(
+        dir=Path.cwd()
+    ) as name:  # a disk, where the folder for temporary files may be memory
         folder = Path(name)
-        return [*commits(folder, 320 if quick else 3200), "", *bytes_per_tick(folder, 500 if quick else 5000)]
-
-
-if __name__ == "__main__":
-    print("\n".join(run(quick="--quick" in sys.argv)))
+        yield from commits(folder, 320 if quick else 3200)
+        yield from bytes_per_tick(folder, 500 if quick else 5000)

@@ -211,10 +211,11 @@ class Ground:
         found = {path.parent.name: json.loads(path.read_bytes()) for path in self.folder(name).glob("*/state.json")}
         return {name: state["pid"] for name, state in found.items() if state["pid"]}
 
-    def envoy(self) -> int:
-        """Process id of Envoy."""
+    def envoy(self) -> int | None:
+        """Process id of Envoy; None while it is down."""
         folder = self.stage.data / "routers" / "envoy" / "process"
-        return int(json.loads((folder / "state.json").read_bytes())["pid"])
+        pid: int | None = json.loads((folder / "state.json").read_bytes())["pid"]
+        return pid
 
 
 def key_of(name: str, environment: str = "prod") -> str:

@@ -9,7 +9,7 @@ from reconciler.core import gate, plan, rollback
 from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import Draft
 from reconciler.core.state import Attempt, Phase, Release, Result, Rollout, RolloutKind, Tick
-from reconciler.core.units import format_percent
+from reconciler.core.units import percent_words
 
 
 def begin(draft: Draft) -> None:
@@ -32,7 +32,7 @@ def begin(draft: Draft) -> None:
     rollout = Rollout(attempt, RolloutKind.RELEASE, release, Phase.STEPPING, 0, now, now, control=control)
     draft.change(attempts=attempt, rollout=rollout, stable=serving)
     before = serving.desired.artifact.version if serving else "nothing"
-    steps = " → ".join(format_percent(step.weight) for step in plan.steps_of(rollout, serving))
+    steps = " → ".join(percent_words(step.weight) for step in plan.steps_of(rollout, serving))
     message = f"{before} → {desired.artifact.version} ({short(release.digest)}) by {steps}"
     names = {"digest": release.digest, "revision": desired.artifact.revision, "commit": desired.commit}
     draft.say("rollout.started", message, attempt=attempt, **names)

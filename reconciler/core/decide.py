@@ -14,7 +14,16 @@ from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import Decision, Draft, Inputs
 from reconciler.core.outcome import Done, Outcome, RequeueAfter
 from reconciler.core.requests import answer_requests
-from reconciler.core.state import Condition, ConditionStatus, ConditionType, InstanceStatus, Observed, Phase
+from reconciler.core.state import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    InstanceStatus,
+    Observed,
+    Phase,
+    Rollout,
+    SetRoute,
+)
 from reconciler.core.waiting import Waiting
 
 SETTLING = 0.1
@@ -155,7 +164,7 @@ def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
     if changed:
         return RequeueAfter(CONFIRMING, "see what came of it")
     if state.rollout is not None and state.rollout.confirmed is None:
-        return RequeueAfter(CONFIRMING if not due.blocked else SETTLING, due.blocked)
+        return RequeueAfter(_confirming(draft, state.rollout, due), due.blocked)
     if not due.finished:
         return RequeueAfter(_settling(draft.inputs.observed), due.blocked)
     if state.rollout is None:
@@ -166,6 +175,12 @@ def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
     interval = state.rollout.release.desired.analysis.interval
     left = interval - draft.now.since(ticks[-1].reading.at) if ticks else 0.0
     return RequeueAfter(min(WATCHING, max(CONFIRMING, left)), "the next reading")
+
+
+def _confirming(draft: Draft, current: Rollout, due: plan.Due) -> float:
+    # A router says within milliseconds that it has moved traffic; one that does not is not asked faster for longer.
+    asked = any(isinstance(action, SetRoute) for action in due.actions)
+    return CONFIRMING if asked and draft.now.since(current.entered) < WATCHING else SETTLING
 
 
 def _settling(observed: Observed) -> float:

@@ -9,7 +9,7 @@ from reconciler.core.fold import Bar, Caught, Fold, Metric
 from reconciler.core.latency import TAILS
 from reconciler.core.sequential import ratio_interval
 from reconciler.core.state import FULL_WEIGHT, Instant, Step
-from reconciler.core.units import format_percent
+from reconciler.core.units import percent_words
 
 
 class Verdict(StrEnum):
@@ -87,7 +87,7 @@ def _failures_shown(fold: Fold, bar: Bar) -> str:
 
 
 def _exposure(bar: Bar) -> str:
-    return "" if bar.weight == FULL_WEIGHT else f", good enough for {format_percent(bar.weight)} of the traffic"
+    return "" if bar.weight == FULL_WEIGHT else f", good enough for {percent_words(bar.weight)} of the traffic"
 
 
 def _requests_missing(fold: Fold, step: Step, *, current: bool) -> list[str]:

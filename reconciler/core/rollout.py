@@ -22,7 +22,7 @@ from reconciler.core.state import (
     StrategyKind,
     Tick,
 )
-from reconciler.core.units import format_percent
+from reconciler.core.units import percent_words
 
 
 def observe_traffic(draft: Draft) -> None:
@@ -36,7 +36,7 @@ def observe_traffic(draft: Draft) -> None:
         draft.change(rollout=replace(rollout, confirmed=draft.now))
         if rollout.phase is Phase.STEPPING:
             version = rollout.release.desired.artifact.version
-            message = f"{version} carries {format_percent(routes[0].weight)} of the traffic"
+            message = f"{version} carries {percent_words(routes[0].weight)} of the traffic"
             draft.say("rollout.step", message, attempt=rollout.attempt, step=rollout.step, weight=routes[0].weight)
 
 
@@ -204,7 +204,7 @@ def _wait_for_person(draft: Draft, rollout: Rollout) -> None:
 def advance(draft: Draft, rollout: Rollout, reason: str, actor: str = DAEMON) -> None:
     """Leave the current step: for the next one, or for all traffic and the certificate."""
     steps = plan.steps_of(rollout, draft.state.stable)
-    weight = format_percent(steps[rollout.step].weight)
+    weight = percent_words(steps[rollout.step].weight)
     version = rollout.release.desired.artifact.version
     seen = draft.analysis
     counts = {"canary_requests": seen.canary_requests, "canary_failed": seen.canary_failed} if seen else {}

@@ -262,9 +262,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class ControlHistory:
-    """What is known of the control's failures before this attempt, for the overdispersion (``core.analysis``).
+    """What is known of the control's failures before this attempt, for the overdispersion (``core.dispersion``).
 
-    Sums over blocks of ticks: ``requests``, ``failures``, and numerator and denominator of the estimate.
+    ``numerator / denominator`` is the estimate over blocks of ticks; ``denominator`` is also what the estimate is worth, in
+    expected failures, capped by its degrees of freedom.
     """
 
     requests: int = 0

@@ -66,3 +66,8 @@ def format_percent(hundredths: int) -> str:
     whole, rest = divmod(hundredths, 100)
     decimals = f".{rest:02d}".rstrip("0") if rest else ""
     return f"{whole}{decimals}%"
+
+
+def percent_words(hundredths: int) -> str:
+    """A share in hundredths of a percent as sentences write it: ``500`` gives ``5 %``. Manifests write ``5%``."""
+    return f"{format_percent(hundredths).removesuffix('%')} %"

@@ -19,6 +19,9 @@ pytestmark = pytest.mark.e2e
 DECIDES_AGAIN = 10.0
 """Seconds from the start of a new daemon to its first look; the benchmark holds it to 2."""
 
+FLUSHED = 1.0
+"""Seconds within which readings reach the disk: what is lost of them is counters that the next reading has anyway."""
+
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Ground]:
@@ -58,7 +61,7 @@ def events_at(place: Ground, kind: str) -> list[float]:
 def test_a_daemon_killed_while_a_canary_bakes_goes_on_where_it_was(place: Ground) -> None:
     instances, envoy = place.pids("shop"), place.envoy()
     place.want("shop", "v2", release={"bake": "4s"})
-    place.until(lambda: place.environment("shop").rollout.analysis.dwell.ToTimedelta().total_seconds() > 1)
+    place.until(lambda: place.environment("shop").rollout.analysis.dwell.ToTimedelta().total_seconds() > 2)
     before, at = analysis(place), time.monotonic()
     assert before is not None
     began = kill_and_restart(place)
@@ -66,8 +69,8 @@ def test_a_daemon_killed_while_a_canary_bakes_goes_on_where_it_was(place: Ground
     assert time.monotonic() - began < DECIDES_AGAIN
     assert {**place.pids("shop"), **instances} == place.pids("shop"), "every instance is adopted"
     assert place.envoy() == envoy
-    gone_on = after.dwell.ToTimedelta() - before.dwell.ToTimedelta()
-    assert 0 <= gone_on.total_seconds() <= time.monotonic() - at
+    gone_on = (after.dwell.ToTimedelta() - before.dwell.ToTimedelta()).total_seconds()
+    assert -FLUSHED <= gone_on <= time.monotonic() - at, "the bake is neither restarted nor shortened"
     assert after.step_requests >= before.step_requests
     assert place.ended("shop", 2).result == "promoted"
     step, passed = events_at(place, "rollout.step"), events_at(place, "rollout.passed")
@@ -95,7 +98,7 @@ def test_a_killed_envoy_comes_back_with_its_weights_and_blames_no_canary(place: 
     place.until(lambda: (seen := analysis(place)) and seen.canary_requests > 100)
     envoy = place.envoy()
     os.kill(envoy, signal.SIGKILL)
-    place.until(lambda: place.envoy() != envoy)
+    place.until(lambda: place.envoy() not in {envoy, None})
     seen = place.until(lambda: (now := place.environment("shop")) and not now.observation_error and now)
     assert seen.rollout.phase == "stepping"
     assert (seen.traffic.weight, seen.traffic.port) == (5000, place.ports["shop"])

@@ -144,7 +144,7 @@ def test_rollback_needs_neither_repo(place: Ground) -> None:
     attempt = place.ended("swift", 5)
     assert (attempt.kind, attempt.version) == ("rollback", "v1")
     assert place.environment("swift").stable.version == "v1"
-    place.says("swift", "is quarantined: rollback by", "v3 loses orders")
+    place.says("swift", "last        attempt 5, v1 promoted: rollback by", "v3 loses orders")
 
 
 def test_no_request_was_lost_in_all_that(place: Ground) -> None:

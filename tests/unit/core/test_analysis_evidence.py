@@ -12,10 +12,10 @@ from reconciler.core.evidence import Observer
 from reconciler.core.state import AnalysisPolicy, ControlHistory
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 from analysis_ticks import POLICY, STEPS, Log
-from canary_world import World, constant, ticks
+
+from benchmarks.canary_world import World, constant, ticks
 
 
 def judged(log, policy=POLICY, step=0, history=None):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-
-from canary_analysis import caught_at, ever_passed, upper_bound
-from canary_world import World, constant
+from benchmarks.canary_analysis import caught_at, ever_passed, upper_bound
+from benchmarks.canary_world import World, constant
 
 RUNS = 300
 MOST_AT_ALPHA = 9

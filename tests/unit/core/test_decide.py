@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes.scene import Scene
 from fakes.situations import EVENTS, EXPECTED, STATES
 
+from reconciler.core.decide import CONFIRMING, RESYNC, SETTLING, WATCHING
 from reconciler.core.digest import release_digest
 from reconciler.core.inputs import Decision
-from reconciler.core.outcome import RequeueAfter
+from reconciler.core.outcome import Done, RequeueAfter
 from reconciler.core.plan import endpoints, in_force, wanted_actions
 from reconciler.core.state import (
     ConditionType,
+    InstanceStatus,
     KeyState,
     Observed,
     Phase,
@@ -177,3 +181,55 @@ def test_the_states_cover_every_phase_and_kind():
     rollouts = [make().state.rollout for make in STATES.values()]
     assert {one.phase for one in rollouts if one} == set(Phase)
     assert {one.kind for one in rollouts if one} == set(RolloutKind)
+
+
+# --- when to look again ----------------------------------------------------------------------------------------------
+
+
+def _delay(scene: Scene) -> float:
+    for _ in range(5):
+        decision = scene.look()
+        if not decision.changed:
+            return decision.outcome.delay
+    raise AssertionError("it does not rest")
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "delay"),
+    [
+        ("idle", "nothing", RESYNC),
+        ("rolled_back", "nothing", RESYNC),
+        ("idle", "stable down", WATCHING),
+        ("idle", "unobservable", WATCHING),
+        ("idle", "all gone", SETTLING),
+        ("draining", "nothing", SETTLING),
+        ("draining", "unobservable", WATCHING),
+        ("starting", "nothing", SETTLING),
+        ("rolling_back", "nothing", CONFIRMING),
+        ("baking", "nothing", WATCHING),
+    ],
+)
+def test_a_key_is_looked_at_again_when_something_can_have_happened(state, event, delay):
+    scene = STATES[state]()
+    EVENTS[event](scene)
+    assert _delay(scene) == pytest.approx(delay)
+
+
+def test_an_instance_that_has_failed_for_good_is_not_looked_at_ten_times_a_second():
+    scene = STATES["idle"]()
+    dead = tuple(replace(one, status=InstanceStatus.FAILED, message="exit 1") for one in scene.observed.instances)
+    scene.observed = replace(scene.observed, instances=dead)
+    assert _delay(scene) == WATCHING
+
+
+def test_a_router_that_never_confirms_is_not_asked_fifty_times_a_second_for_ever():
+    scene = STATES["rolling_back"]()
+    scene.seconds += 2.0
+    assert _delay(scene) == SETTLING
+    assert scene.state.rollout.confirmed is None
+
+
+def test_a_key_that_nobody_asks_anything_for_is_done():
+    scene = STATES["nothing"]()
+    scene.look()
+    assert scene.look().outcome == Done()

@@ -8,13 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.plan import (
-    alone,
     capacity,
     due,
-    endpoints,
     in_force,
     next_plan,
-    observed_weight,
     ready,
     steps_of,
     traffic_for,
@@ -277,30 +274,3 @@ def carried_out(plan, observed: Observed, stop: int) -> Observed:
             split = traffic_for(actions[0].route, observed)
             observed = replace(observed, traffic=split if split.stable or split.canary else None)
     return observed
-
-
-# --- endpoints -------------------------------------------------------------------------------------------------------
-
-
-def test_requests_go_to_what_is_ready_else_to_what_still_listens():
-    first, second, third = instances(V1, 3)
-    unwell = replace(second, status=InstanceStatus.UNHEALTHY)
-    starting = replace(third, status=InstanceStatus.STARTING)
-    assert endpoints(Observed((unwell, first, starting)), V1.digest) == (first.endpoint,)
-    assert endpoints(Observed((unwell, starting)), V1.digest) == (unwell.endpoint,)
-    assert endpoints(Observed((starting,)), V1.digest) == ()
-
-
-def test_a_split_is_in_force_by_digests_and_weight_whatever_its_endpoints():
-    route = Route(8080, V1.digest, V2.digest, 500)
-    assert in_force(route, Observed((), traffic(V1, V2, 500, count=0)))
-    assert not in_force(route, Observed((), traffic(V1, V2, 501)))
-    assert not in_force(route, Observed((), traffic(V1, V2, 500, port=8081)))
-    assert not in_force(route, Observed())
-    assert in_force(Route(8080, None, None, 0), Observed())
-    assert in_force(alone(V1), Observed((), traffic(V1)))
-
-
-def test_the_canarys_share_is_what_is_in_force():
-    found = (None, traffic(V1), traffic(V1, V2, 500), traffic(None, V2, 500))
-    assert [observed_weight(one) for one in found] == [0, 0, 500, 10_000]
