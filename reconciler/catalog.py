@@ -66,6 +66,15 @@ class Catalog:
         """Every problem of every manifest."""
         return self.snapshot.problems if self.snapshot else ()
 
+    def away(self) -> str:
+        """Why newer commits of the config repo are not seen; empty when they are."""
+        trouble = self.trouble.get(self.config_repo)
+        if trouble is None:
+            return ""
+        if self.snapshot is None:
+            return f"the config repo cannot be read: {trouble}"
+        return f"the config repo cannot be read, and its commit {self.snapshot.commit[:12]} stays in force: {trouble}"
+
     def sources(self) -> frozenset[str]:
         """The service repos that manifests name."""
         return frozenset(source for source, _ in self.snapshot.wanted) if self.snapshot else frozenset()

@@ -21,7 +21,7 @@ STALLED_RESYNC = 30.0
 
 @dataclass(slots=True)
 class Controller:
-    """Reconciles keys. ``watch`` is told of every look and of every failure (with None), and how many seconds it took."""
+    """Reconciles keys. ``watch`` is told of every look (None when it came to no decision), how it ended, and in how many seconds."""
 
     ports: Ports
     queue: WorkQueue[Key]
@@ -47,6 +47,8 @@ class Controller:
         look: Look | None = None
         try:
             look = reconcile(key, self.ports)
+            if look.trouble is not None:
+                raise look.trouble  # noqa: TRY301  # handled like that of a look that came to no decision
             result, again = self._result(look), self._again(look)
             self.failures.pop(key, None)
         except StaleGenerationError:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -23,7 +24,6 @@ from reconciler.api.server import ApiSettings, serve
 from reconciler.catalog import Catalog
 from reconciler.clock import SystemClock, jitter
 from reconciler.controller import Controller
-from reconciler.core.analysis import control_history
 from reconciler.core.outcome import TerminalError
 from reconciler.core.state import Key
 from reconciler.live import Live
@@ -97,23 +97,26 @@ class Daemon:
         )
         self.live = Live(self.store, self.catalog, clock, self.queue.add)
         targets, routers, metrics = self.adapters.targets, self.adapters.routers, self.adapters.metrics
-        ports = Ports(clock, self.store, self.catalog, targets, routers, metrics, control_history)
+        ports = Ports(clock, self.store, self.catalog, targets, routers, metrics, self.telemetry.measured)
         self.controller = Controller(ports, self.queue, self._watch, jitter)
 
     def _fetched(self, url: str, result: str, seconds: float) -> None:
         self.telemetry.git(url, "fetch", result, seconds, self.clock.now().wall)
 
     def _wake_all(self, keys: frozenset[Key]) -> None:
+        known = self.live.known()
         for key in keys:
-            self.queue.add(key)
+            if key in known:
+                self.queue.add(key)
+            else:  # its manifest is gone, and nothing was ever released to it
+                self.live.forget(key)
+                self.telemetry.forget(key)
 
     def _watch(self, key: Key, look: Look | None, result: str, seconds: float) -> None:
         self.telemetry.reconciled(seconds, result)
         if look is None:
             return
         self.telemetry.environment(self.live.saw(look))
-        if look.inputs.ticks:
-            self.telemetry.measured(key, look.inputs.ticks[-1].reading)
         if not look.decision.changed:
             return
         self._tell()
@@ -225,12 +228,17 @@ class Daemon:
         )
         for job, seconds in every:
             self.timer.add_job(job, "interval", seconds=seconds, jitter=seconds * 0.1)
+        self.timer.add_listener(self._timed, EVENT_JOB_SUBMITTED)
         self.timer.start()
+
+    def _timed(self, event: JobSubmissionEvent) -> None:
+        self.telemetry.lag(max(0.0, self.clock.now().wall - event.scheduled_run_times[-1].timestamp()))
 
     def _measure(self) -> None:
         for name, queue in (("keys", self.queue), ("repos", self.fetches)):
             self.telemetry.queue(*queue.depth(), name)
         self.telemetry.audited(self.store.head())
+        self.telemetry.outbox(*self.store.backlog())
 
     def _tidy(self) -> None:
         self.store.prune(self.clock.now().wall - TICKS_KEPT)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.catalog import Catalog
+from reconciler.core.outcome import TransientError
 from reconciler.core.state import Key, KeyState, Request, Verb
 from reconciler.core.view import EnvironmentView
+from reconciler.core.waiting import Waiting
 from reconciler.ports import Clock, Store
 from reconciler.reconcile import Look
 
@@ -32,10 +34,14 @@ class Live:
             observed=look.inputs.observed,
             analysis=look.decision.analysis,
             problem=look.inputs.problem,
-            waiting=look.decision.waiting,
+            waiting=(*_trouble(look), *look.decision.waiting),
         )
         self.views[state.key] = view
         return view
+
+    def forget(self, key: Key) -> None:
+        """Drop what was seen of a key that nobody names any more."""
+        self.views.pop(key, None)
 
     def known(self) -> frozenset[Key]:
         """Every key that a manifest asks for or that has a state."""
@@ -47,9 +53,18 @@ class Live:
 
     def environment(self, key: Key) -> EnvironmentView | None:
         """See ``api.Application``."""
-        view = self.views.get(key)
-        if view is not None:
+        view = self.views.get(key) or self._remembered(key)
+        away = self.catalog.away()
+        if view is None or not away:
             return view
+        return replace(view, waiting=(*view.waiting, Waiting("ConfigRepo", away, "whoever runs that repo", None, None)))
+
+    def problems(self) -> tuple[str, ...]:
+        """See ``api.Application``."""
+        away = self.catalog.away()
+        return (*((away,) if away else ()), *map(str, self.catalog.problems()))
+
+    def _remembered(self, key: Key) -> EnvironmentView | None:
         state: KeyState = self.store.load(key)
         if state.revision == 0 and key not in self.catalog.known():
             return None
@@ -76,3 +91,10 @@ class Live:
             if (other.workspace, other.project) == (key.workspace, key.project)
             and getattr(desired, "after", None) == key.environment
         )
+
+
+def _trouble(look: Look) -> tuple[Waiting, ...]:
+    if look.trouble is None:
+        return ()
+    who = "nobody: it is tried again" if isinstance(look.trouble, TransientError) else "whoever mends that"
+    return (Waiting("Trouble", str(look.trouble), who, None, None),)

@@ -27,7 +27,6 @@ def _specs() -> tuple[Spec, ...]:
         ("rollout_weight_ratio", gauge, KEY, "Observed share of traffic, 0 to 1, of the rollout in progress."),
         ("analysis_verdict", gauge, (*KEY, "verdict"), "Always 1; what the evidence of the rollout in progress says."),
         ("requests_total", counter, (*KEY, "side", "outcome"), "Requests answered; outcome: succeeded, failed."),
-        ("sync_total", counter, (*KEY, "result", "trigger"), "Plans, by what came of them and by what caused them."),
         ("rollout_total", counter, (*KEY, "outcome"), "Attempts that ended: promoted, rolled_back, superseded."),
         ("rollout_bad_requests_total", counter, KEY, "Requests that met a version that was rolled back."),
         ("restore_seconds", histogram, KEY, "Time from the verdict to the observed return of all traffic."),

@@ -248,6 +248,10 @@ class Store(Protocol):
         """Dead letters, newest first."""
         ...
 
+    def backlog(self) -> tuple[int, int]:
+        """How many deliveries wait, and how many are dead letters."""
+        ...
+
     def replay(self, delivery: int) -> bool:
         """Queue a dead letter again; False when there is no such one."""
         ...

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from reconciler.core.analysis import control_history
 from reconciler.core.decide import RESYNC, decide
 from reconciler.core.digest import canonical, plain, release_digest
 from reconciler.core.gate import Predecessor
@@ -49,7 +50,8 @@ class Ports:
     target: Callable[[str], Target]
     router: Callable[[str], Router]
     metrics: Callable[[str], MetricsSource]
-    history: Callable[[tuple[Tick, ...]], ControlHistory]
+    measured: Callable[[Key, Reading], None] = lambda _key, _reading: None
+    """Told of every reading, for those who show golden signals."""
     cache: dict[Key, tuple[int, int, tuple[Tick, ...]]] = field(default_factory=dict)
     """Ticks of the attempt in progress by key: (attempt, revision, ticks), so that a look reads none of them again."""
 
@@ -60,15 +62,23 @@ class Look:
 
     inputs: Inputs
     decision: Decision
+    trouble: TransientError | TerminalError | None = None
+    """Why not all that was due could be done; None when it could."""
 
 
 def reconcile(key: Key, ports: Ports) -> Look:
-    """Look at one key once. Raises the three error families; StaleGenerationError means that somebody else was faster."""
+    """Look at one key once. What keeps a saved decision from being acted on is in the look, since the decision stands.
+
+    Raises the three error families otherwise; StaleGenerationError means that somebody else was faster.
+    """
     state = ports.store.load(key)
     inputs = observe(key, state, ports)
     decision = decide(inputs)
     commit(inputs, decision, ports)
-    act(inputs.observed, decision, ports)
+    try:
+        act(inputs.observed, decision, ports)
+    except (TransientError, TerminalError) as trouble:
+        return Look(inputs, decision, trouble)
     return Look(inputs, decision)
 
 
@@ -135,9 +145,11 @@ def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: P
 def _read(key: Key, settings: DesiredState, now: Instant, ports: Ports) -> Reading:
     """A reading, whatever happens: a source that cannot even be opened must not stop the way back."""
     try:
-        return ports.metrics(settings.analysis.source).read(key)
+        reading = ports.metrics(settings.analysis.source).read(key)
     except (TransientError, TerminalError) as error:
         return Reading(now, error=str(error))
+    ports.measured(key, reading)
+    return reading
 
 
 def _watch_control(key: Key, state: KeyState, now: Instant, ports: Ports) -> None:
@@ -157,7 +169,7 @@ def _control(key: Key, state: KeyState, desired: DesiredState | None, ports: Por
     begins = state.rollout is None and state.stable is not None and desired is not None
     if not begins or release_digest(desired) == state.stable.digest:  # type: ignore[arg-type, union-attr]
         return ControlHistory()
-    return ports.history(ports.store.ticks(key, 0, limit=HISTORY_TICKS))
+    return control_history(ports.store.ticks(key, 0, limit=HISTORY_TICKS))
 
 
 def _predecessor(key: Key, desired: DesiredState | None, ports: Ports) -> Predecessor | None:

@@ -89,11 +89,6 @@ class Telemetry:
                 if now is not None:
                     _count(series, side, now)
 
-    def synced(self, key: Key, result: str, trigger: str) -> None:
-        """A plan ended (``result``: succeeded, failed, superseded) that ``trigger`` (commit, drift, a verb) caused."""
-        with self._lock:
-            self._of(key).add("prodsprint_sync_total", 1, result, trigger)
-
     def rollout_ended(self, key: Key, attempt: Attempt) -> None:
         """An attempt has gone into history."""
         with self._lock:
@@ -226,7 +221,6 @@ _GAUGES = (
 )
 _COUNTERS = (
     "prodsprint_requests_total",
-    "prodsprint_sync_total",
     "prodsprint_rollout_total",
     "prodsprint_rollout_bad_requests_total",
 )

@@ -137,12 +137,16 @@ class World:
     views: dict[Key, EnvironmentView] = field(default_factory=dict)
     answering: bool = True
     submitted: list[tuple] = field(default_factory=list)
+    wrong: tuple[str, ...] = ()
 
     def environments(self) -> tuple[EnvironmentView, ...]:
         return tuple(self.views.values())
 
     def environment(self, key: Key) -> EnvironmentView | None:
         return self.views.get(key)
+
+    def problems(self) -> tuple[str, ...]:
+        return self.wrong
 
     def submit(self, key, verb, who, reason, until) -> int:
         self.submitted.append((key, verb, who, reason, until))

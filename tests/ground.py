@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 import pytest
-from prodsprint.v1 import Attempt, Environment, GetEnvironmentRequest, ListAttemptsRequest, ListEventsRequest
+from prodsprint.v1 import Attempt, Environment, Event, GetEnvironmentRequest, ListAttemptsRequest, ListEventsRequest
 from programs import marked
 from waiting import T, eventually
 
@@ -118,11 +118,11 @@ class Ground:
                 return []
             raise
 
-    def events(self, name: str, kind: str) -> list[str]:
-        """Messages of the events of one type, oldest first."""
+    def events(self, name: str, kind: str) -> list[Event]:
+        """The events of one type, oldest first."""
         request = ListEventsRequest(key=key_of(name), page_size=1000)
         found = self.client.call(self.client.status.ListEvents, request).events
-        return [one.message for one in found if one.type == kind]
+        return [one for one in found if one.type == kind]
 
     def cli(self, *words: str) -> tuple[int, str]:
         """Exit code and output of ``prodsprint WORDS``, errors included."""
@@ -184,6 +184,8 @@ class Ground:
 
     def start_daemon(self, **options: str) -> None:
         """Start the daemon (again), as it was started before but for ``options``, and wait for it."""
+        if "daemon" in self.stage.programs:
+            self.stage.end("daemon")
         self.options |= options
         self.stage.start_daemon(**self.options)
         self.stage.wait_for_daemon()

@@ -27,6 +27,10 @@ class Application(Protocol):
         """One key; None when neither a manifest nor the store knows it."""
         ...
 
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the config repo and with its manifests, whether or not they name a key; a sentence each."""
+        ...
+
     def submit(self, key: Key, verb: Verb, who: str, reason: str, until: float | None) -> int:
         """Store a request, have the key looked at, and return the request's id. ``until`` is in Unix seconds."""
         ...

@@ -51,7 +51,8 @@ class Queries:
         after = after_token(request.page_token, *filters)
         rest = [view for view in self._views(workspace, project) if str(view.key) > after]
         page, token = fill(rest, size, convert.environment, lambda view: str(view.key), *filters)
-        return v1.ListEnvironmentsResponse(environments=page, next_page_token=token)
+        problems = () if after else self._app.problems()
+        return v1.ListEnvironmentsResponse(environments=page, next_page_token=token, problems=problems)
 
     def _views(self, workspace: str, project: str) -> list[EnvironmentView]:
         views = self._app.environments()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pwd
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,10 @@ from reconciler.settings import default_data_dir
 
 T = TypeVar("T")
 DEADLINE = 15.0
+"""Seconds that the daemon gets to answer."""
+KEY_FORM = "PROJECT/ENVIRONMENT or WORKSPACE/PROJECT/ENVIRONMENT"
+CONNECTION = "which daemon"
+"""Title of the options that every verb has that talks to one."""
 
 
 class CommandError(TerminalError):
@@ -44,17 +50,23 @@ class Client:
         return method(request, metadata=self.metadata, timeout=DEADLINE)
 
 
+def add_key(parser: argparse.ArgumentParser, nargs: str | None = None, help_text: str = KEY_FORM) -> None:
+    """Add the argument that says which environment is meant."""
+    parser.add_argument("key", metavar="KEY", type=key, nargs=nargs, help=help_text)
+
+
 def add_connection(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which daemon is meant."""
-    parser.add_argument(
+    group = parser.add_argument_group(CONNECTION)
+    group.add_argument(
         "--data-dir",
         type=Path,
-        default=None,
+        metavar="DIR",
         help="data directory of the daemon (default: $PRODSPRINT_DATA_DIR, else the state directory of the user)",
     )
-    parser.add_argument("--address", help="host:port of a daemon elsewhere (needs --token-file and --ca)")
-    parser.add_argument("--token-file", type=Path, help="file with its token (default: the one in the data directory)")
-    parser.add_argument("--ca", type=Path, help="certificate authority (PEM) that its certificate is checked against")
+    group.add_argument("--address", metavar="HOST:PORT", help="a daemon elsewhere (needs --token-file and --ca)")
+    group.add_argument("--token-file", type=Path, metavar="FILE", help="file with its token (default: the one in the data directory)")
+    group.add_argument("--ca", type=Path, metavar="FILE", help="certificate authority (PEM) that its certificate is checked against")
 
 
 @contextmanager
@@ -79,9 +91,11 @@ def _channel(address: str, authority: Path | None) -> grpc.Channel:
     if authority is None:
         return grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
     try:
+        ssl.create_default_context(cafile=authority)  # gRPC would only say that nobody answers
         return grpc.secure_channel(address, grpc.ssl_channel_credentials(authority.read_bytes()))
-    except OSError as error:
-        raise CommandError(f"{authority}: {error.strerror}; --ca names a file with a certificate in PEM form") from None
+    except OSError as error:  # SSLError is one
+        words = "no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+        raise CommandError(f"--ca {authority}: {words}") from None
 
 
 def _address(data: Path) -> str:
@@ -91,22 +105,29 @@ def _address(data: Path) -> str:
     except FileNotFoundError:
         hint = "start one with 'prodsprint run', or name its data directory with --data-dir"
         raise CommandError(f"no daemon has run in {data}: {hint}", ExitCode.UNREACHABLE) from None
-    except (OSError, ValueError, KeyError) as error:
-        raise CommandError(f"{file}: {error}", ExitCode.UNREACHABLE) from None
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", ExitCode.UNREACHABLE) from None
+    except (ValueError, KeyError, TypeError):
+        hint = "the daemon writes it when it starts: start it again, or name another folder with --data-dir"
+        raise CommandError(f"{file} does not say where a daemon is; {hint}", ExitCode.UNREACHABLE) from None
 
 
 def _token(file: Path) -> str:
     try:
-        return file.read_text(encoding="ascii").strip()
+        text = file.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
-        hint = "the daemon's user owns it; ask as that user, or with --token-file"
+        hint = "the daemon's user owns it: ask as that user, or name a copy with --token-file"
         raise CommandError(f"{file}: {error.strerror}; {hint}", ExitCode.UNREACHABLE) from None
+    if not (text.isascii() and text.isprintable() and text):
+        raise CommandError(f"{file}: expected a token in one line of ASCII; is it another file?")
+    return text
 
 
 def _explain(error: grpc.RpcError, address: str) -> CommandError:
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
-        return CommandError(f"no daemon answers at {address}: is it running?", ExitCode.UNREACHABLE)
+        words = "is it running?" if "refused" in details else details
+        return CommandError(f"no daemon answers at {address}: {words}", ExitCode.UNREACHABLE)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return CommandError(f"the daemon at {address} did not answer in time", ExitCode.TIMED_OUT)
     if code is grpc.StatusCode.UNAUTHENTICATED:
@@ -120,10 +141,12 @@ def key(text: str) -> str:
     try:
         return str(Key.parse(full))
     except ValueError:
-        expected = "expected PROJECT/ENVIRONMENT or WORKSPACE/PROJECT/ENVIRONMENT"
-        raise argparse.ArgumentTypeError(f"{text!r} is no key: {expected}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is no key: expected {KEY_FORM}") from None
 
 
 def user() -> str:
     """Name of the person at the keyboard, recorded with what they ask for."""
-    return os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    try:
+        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container, a user may have no name
+        return str(os.getuid())

@@ -9,7 +9,7 @@ from typing import Protocol
 from prodsprint.v1 import Answer
 
 from reconciler.cli import output
-from reconciler.cli.client import Client, add_connection, connect, key, user
+from reconciler.cli.client import Client, add_connection, add_key, connect, user
 from reconciler.cli.exit_codes import ExitCode
 
 
@@ -21,9 +21,9 @@ class Response(Protocol):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line that they share."""
-    parser.add_argument("key", type=key, help="PROJECT/ENVIRONMENT or WORKSPACE/PROJECT/ENVIRONMENT")
+    add_key(parser)
     parser.add_argument("--reason", required=True, help="why, in a few words: it is kept in the audit chain")
-    parser.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="how to print")
+    output.add_format(parser, output.PLAIN_FORMATS)
     add_connection(parser)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from reconciler.cli.client import CommandError
 from reconciler.manifest.compile import Snapshot, compile_snapshot
-from reconciler.ports import Clock
 from reconciler.source.git import Mirrors
 
 UNRESOLVED = "0" * 40
@@ -52,9 +51,8 @@ def compiled(paths: list[Path]) -> Snapshot:
     return compile_snapshot("", manifests(paths), lambda _source, _version: UNRESOLVED, None)
 
 
-def resolved(paths: list[Path], folder: Path, clock: Clock) -> Snapshot:
+def resolved(paths: list[Path], folder: Path) -> Snapshot:
     """The manifests compiled with versions resolved against their service repos, mirrored below ``folder``."""
-    del clock
     mirrors = Mirrors(folder)
     files = manifests(paths)
     for source in sorted({source for source, _ in compiled(paths).wanted}):

@@ -8,20 +8,31 @@ from collections.abc import Mapping
 from prodsprint.v1 import Attempt, ListAttemptsRequest
 
 from reconciler.cli import output
-from reconciler.cli.client import add_connection, connect, key
+from reconciler.cli.client import add_connection, add_key, connect
 from reconciler.cli.exit_codes import ExitCode
 
 SUMMARY = "list what was released, and how each attempt ended"
 EXAMPLES = """example:
   prodsprint history checkout/prod -o wide"""
 
+MOST = 1000
+"""Attempts that the daemon gives at once; it keeps fewer."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
-    parser.add_argument("key", type=key, help="PROJECT/ENVIRONMENT or WORKSPACE/PROJECT/ENVIRONMENT")
-    parser.add_argument("-n", "--limit", type=int, default=20, help="newest attempts to show (default: 20)")
+    add_key(parser)
+    words = f"newest attempts to show, 1 to {MOST} (default: 20)"
+    parser.add_argument("-n", "--limit", type=limit, default=20, metavar="N", help=words)
     output.add_format(parser)
     add_connection(parser)
+
+
+def limit(text: str) -> int:
+    """How many to show. Raises ArgumentTypeError for a number that the daemon would not take."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MOST}, found {text!r}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -15,20 +17,47 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 FORMATS = ("table", "wide", "json", "yaml", "name")
+PLAIN_FORMATS = ("table", "json", "yaml")
+"""Of verbs whose answer is one thing."""
+LEAST = 20
+"""Columns that a cut or wrapped text gets on the narrowest terminal."""
 
 Row = Mapping[str, str]
 M = TypeVar("M", bound=Message)
 
 
-def add_format(parser: argparse.ArgumentParser) -> None:
+def add_format(parser: argparse.ArgumentParser, forms: Sequence[str] = FORMATS) -> None:
     """Add ``-o``."""
-    parser.add_argument("-o", "--output", choices=FORMATS, default="table", help="how to print (default: table)")
+    parser.add_argument("-o", "--output", choices=forms, default="table", help="how to print (default: table)")
 
 
 def write(text: str) -> None:
     """Print text as it is."""
     sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
     sys.stdout.flush()
+
+
+def columns() -> int | None:
+    """Width of the terminal that is printed to; None when it is none: what a program reads is never cut or wrapped."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def wrap(text: str, width: int | None, indent: int = 0) -> str:
+    """A line folded at ``width`` columns, with what follows indented; as it is when there is no width."""
+    if width is None or len(text) <= width:
+        return text
+    return "\n".join(
+        textwrap.wrap(
+            text,
+            max(width, indent + LEAST),
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
 
 
 def as_data(message: Message) -> dict[str, object]:
@@ -44,39 +73,53 @@ def show(
     wide: Sequence[str] = (),
     empty: str = "nothing to show",
 ) -> None:
-    """Print messages in the form that was asked for; ``wide`` names the columns that only ``-o wide`` shows."""
+    """Print messages in the form that was asked for; ``wide`` names the columns that only ``-o wide`` shows.
+
+    On a terminal that is too narrow a table's last column is cut; ``-o wide`` shows all of it.
+    """
     if form in {"json", "yaml"}:
         data([as_data(item) for item in items], form)
     elif form == "name":
         write("".join(f"{name(item)}\n" for item in items))
+    elif not items:
+        write(empty)
+    elif form == "wide":
+        write(table([row(item) for item in items]))
     else:
-        rows = [row(item) for item in items]
-        hidden = set() if form == "wide" else set(wide)
-        write(table([{k: v for k, v in one.items() if k not in hidden} for one in rows]) if rows else empty)
+        write(table([{k: v for k, v in row(item).items() if k not in wide} for item in items], columns()))
 
 
-def data(value: object, form: str) -> None:
-    """Print plain data as JSON or YAML."""
+def data(value: object, form: str, *, line: bool = False) -> None:
+    """Print plain data as JSON or YAML; with ``line`` as one of many: JSON in a single line, YAML as a document."""
     if form == "yaml":
         from ruamel.yaml import YAML  # noqa: PLC0415  # only for those who ask for it
 
         yaml = YAML(typ="safe", pure=True)
         yaml.default_flow_style = False
+        yaml.explicit_start = line
         stream = io.StringIO()
         yaml.dump(value, stream)
         write(stream.getvalue())
     else:
-        write(json.dumps(value, indent=2, ensure_ascii=False))
+        write(json.dumps(value, indent=None if line else 2, ensure_ascii=False))
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Rows as aligned columns under upper-case titles; the last column is as long as it is."""
+def table(rows: Sequence[Row], width: int | None = None) -> str:
+    """Rows as aligned columns under upper-case titles; the last column is as long as it is, unless ``width`` cuts it."""
     titles = list(rows[0])
     lines = [[title.upper() for title in titles], *[[row.get(title, "") or "-" for title in titles] for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(titles))]
+    if width is not None:
+        room = max(width - sum(widths[:-1]) - 2 * len(widths[:-1]), LEAST)
+        lines = [[*line[:-1], cut(line[-1], room)] for line in lines]
     return "".join(
         "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
     )
+
+
+def cut(text: str, room: int) -> str:
+    """Text in at most ``room`` columns, with a mark where something is missing."""
+    return text if len(text) <= room else text[: room - 1].rstrip() + "…"
 
 
 def clock(stamp: Timestamp) -> str:
@@ -86,16 +129,16 @@ def clock(stamp: Timestamp) -> str:
     return datetime.fromtimestamp(stamp.seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def weight(hundredths: int) -> str:
-    """Hundredths of a percent, for people."""
-    return f"{hundredths / 100:g} %"
+def count(number: int, noun: str) -> str:
+    """A number of things: ``1 file``, ``1,200 requests``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def seconds(value: float) -> str:
     """A length of time, for people: ``85 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if value < 1:
+    if round(value * 1000) < 1000:
         return f"{value * 1000:.0f} ms"
-    if value < 60:
+    if round(value, 1) < 60:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
     parser.add_argument("paths", nargs="*", type=Path, default=[Path()], help="files or folders (default: this folder)")
     parser.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 when something would change")
-    parser.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="how to print")
+    output.add_format(parser, output.PLAIN_FORMATS)
     add_connection(parser)
 
 
@@ -36,13 +37,15 @@ def run(args: argparse.Namespace) -> int:
 
     clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="prodsprint-plan-") as folder:
-        snapshot = resolved(args.paths, Path(folder), clock)
+        snapshot = resolved(args.paths, Path(folder))
     if snapshot.problems:
-        raise CommandError("\n".join(str(one) for one in snapshot.problems))
+        sys.stderr.write("".join(f"{one}\n" for one in snapshot.problems))
+        return ExitCode.ERROR
     known, origin = _known(args, sorted(snapshot.desired))
     previews = [preview.preview(desired, known.get(key), clock) for key, desired in sorted(snapshot.desired.items())]
+    texts = [preview.text(one, output.columns()) for one in previews]
     if args.output == "table":
-        output.write(origin + "\n\n" + "\n\n".join(preview.text(one) for one in previews))
+        output.write("\n\n".join(output.wrap(one, output.columns()) for one in (origin, *texts)))
     else:
         output.data([preview.as_data(one) for one in previews], args.output)
     if any(one.denied for one in previews):

@@ -15,7 +15,7 @@ from reconciler.cli import control
 from reconciler.cli.client import Client
 from reconciler.core.units import parse_duration
 
-SUMMARY = "act on the rollout in progress: sync, pause, resume, promote, abort"
+SUMMARY = "act on the rollout in progress"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,15 @@ def _print(client: Client, args: argparse.Namespace) -> list[Environment]:
         for one in found:
             if one.problem:
                 output.write(f"\n{one.key}: {one.problem}")
+        for problem in () if args.key else _problems(client):
+            if not any(problem in one.problem for one in found):
+                output.write(f"\n{problem}")
     return found
+
+
+def _problems(client: Client) -> list[str]:
+    """What is wrong with the config repo, and with manifests that may name no environment at all."""
+    return list(client.call(client.status.ListEnvironments, ListEnvironmentsRequest(page_size=1)).problems)
 
 
 def environments(client: Client, workspace: str, one: str | None) -> list[Environment]:

@@ -19,7 +19,7 @@ exit code 1: at least one problem"""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
     parser.add_argument("paths", nargs="*", type=Path, default=[Path()], help="files or folders (default: this folder)")
-    parser.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="how to print")
+    output.add_format(parser, output.PLAIN_FORMATS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,5 +44,6 @@ def run(args: argparse.Namespace) -> int:
         output.write("\n".join(str(one) for one in snapshot.problems))
     else:
         names = ", ".join(str(key) for key in sorted(snapshot.desired))
-        output.write(f"fine: {len(snapshot.files)} files, {len(snapshot.desired)} environments ({names})")
+        files, environments = output.count(len(snapshot.files), "file"), output.count(len(snapshot.desired), "environment")
+        output.write(f"fine: {files}, {environments} ({names})")
     return ExitCode.ERROR if problems else ExitCode.OK

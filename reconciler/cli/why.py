@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 
-from prodsprint.v1 import Analysis, Attempt, ListAttemptsRequest, WhyRequest, WhyResponse
+from prodsprint.v1 import Analysis, Attempt, Environment, ListAttemptsRequest, Waiting, WhyRequest, WhyResponse
 
 from reconciler.cli import output
-from reconciler.cli.client import add_connection, connect, key
+from reconciler.cli.client import add_connection, add_key, connect
 from reconciler.cli.exit_codes import ExitCode
 
 SUMMARY = "say why an environment is not where git wants it, and who can change that"
 EXAMPLES = """example:
   prodsprint why checkout/prod"""
 
+LABEL = 12
+"""Columns of the labels; what wraps goes on to their right."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
-    parser.add_argument("key", type=key, help="PROJECT/ENVIRONMENT or WORKSPACE/PROJECT/ENVIRONMENT")
-    output.add_format(parser)
+    add_key(parser)
+    output.add_format(parser, output.PLAIN_FORMATS)
     add_connection(parser)
 
 
@@ -27,42 +30,75 @@ def run(args: argparse.Namespace) -> int:
     with connect(args) as client:
         answer = client.call(client.status.Why, WhyRequest(key=args.key))
         attempts = client.call(client.status.ListAttempts, ListAttemptsRequest(key=args.key, page_size=1)).attempts
-    if args.output in {"json", "yaml"}:
+    if args.output != "table":
         output.data(output.as_data(answer), args.output)
     else:
-        output.write(text(answer, attempts[0] if attempts else None))
+        output.write(text(answer, attempts[0] if attempts else None, output.columns()))
     return ExitCode.OK
 
 
-def text(answer: WhyResponse, last: Attempt | None) -> str:
-    """The answer for people."""
-    lines = [answer.summary]
-    for one in answer.waiting:
-        lines += ["", f"waits for   {one.condition}: {one.message}", f"unblocked   by {one.who}" if one.who else ""]
-        lines += [f"deadline    {output.clock(one.deadline)}"] if one.HasField("deadline") else []
-        lines += [f"next look   {output.clock(one.next_look)}"] if one.HasField("next_look") else []
+def text(answer: WhyResponse, last: Attempt | None, width: int | None = None) -> str:
+    """The answer for people, in blocks of labelled lines; each fact stands in it once."""
+    told = [one.message for one in answer.waiting]
+    blocks = [[_headline(answer)], [] if answer.summary in told else [answer.summary]]
+    blocks += [_waiting(one) for one in answer.waiting]
+    blocks.append(_standing(answer.environment, "\n".join([answer.summary, *told])))
     if answer.HasField("analysis") and answer.analysis.verdict:
-        lines += ["", *_numbers(answer.analysis)]
+        blocks.append(_numbers(answer.analysis))
     if last is not None:
-        lines += [
-            "",
-            f"last        attempt {last.attempt}, {last.version} {last.result.replace('_', ' ')}: {last.reason}",
-        ]
-        lines += [f"            {_cost(last)}"] if last.result == "rolled_back" else []
-    return "\n".join(line for i, line in enumerate(lines) if line or (i and lines[i - 1]))
+        blocks.append(_last(last, told))
+    indents = (0, 0, *(LABEL for _ in blocks[2:]))
+    pairs = zip(blocks, indents, strict=True)
+    return "\n\n".join("\n".join(output.wrap(one, width, indent) for one in block) for block, indent in pairs if block)
+
+
+def _headline(answer: WhyResponse) -> str:
+    one = answer.environment
+    serves = f"{one.stable.version} serves" if one.stable.version else "nothing serves"
+    wants = f"git asks for {one.desired.version}" if one.desired.version else "git asks for nothing"
+    state = f" ({one.sync_status}, {one.health_status})" if answer.waiting else ""  # else the summary names it
+    return f"{one.key}: {serves}, {wants}{state}"
+
+
+def _waiting(one: Waiting) -> list[str]:
+    lines = [f"{'waits for':<{LABEL}}{one.condition}: {one.message}"]
+    lines += [f"{'unblocked':<{LABEL}}by {one.who}"] if one.who else []
+    lines += [f"{'deadline':<{LABEL}}{output.clock(one.deadline)}"] if one.HasField("deadline") else []
+    lines += [f"{'next look':<{LABEL}}{output.clock(one.next_look)}"] if one.HasField("next_look") else []
+    return lines
+
+
+def _standing(one: Environment, told: str) -> list[str]:
+    """What holds of the environment, whether or not something waits for it."""
+    lines = []
+    if one.problem and one.problem not in told:
+        lines.append(f"{'manifest':<{LABEL}}{one.problem}")
+    if one.HasField("pause") and "paused by" not in told:
+        lines.append(
+            f"{'paused':<{LABEL}}by {one.pause.who}, until {output.clock(one.pause.until)}: {one.pause.reason}"
+        )
+    return lines
 
 
 def _numbers(seen: Analysis) -> list[str]:
     return [
-        f"verdict     {seen.verdict}: {seen.reason}",
-        f"canary      {seen.canary_requests:,} requests, {seen.canary_failed:,} failed",
-        f"control     {seen.control_requests:,} requests, {seen.control_failed:,} failed",
-        f"baked       {output.seconds(seen.dwell.ToTimedelta().total_seconds())} in this step",
+        f"{'verdict':<{LABEL}}{seen.verdict}: {seen.reason}",
+        f"{'canary':<{LABEL}}{output.count(seen.canary_requests, 'request')}, {seen.canary_failed:,} failed",
+        f"{'control':<{LABEL}}{output.count(seen.control_requests, 'request')}, {seen.control_failed:,} failed",
+        f"{'baked':<{LABEL}}{output.seconds(seen.dwell.ToTimedelta().total_seconds())} in this step",
     ]
 
 
+def _last(last: Attempt, told: list[str]) -> list[str]:
+    known = any(last.reason in one for one in told)
+    ended = f"attempt {last.attempt}, {last.version} {last.result.replace('_', ' ')}"
+    lines = [f"{'last':<{LABEL}}{ended}" + ("" if known or not last.reason else f": {last.reason}")]
+    return [*lines, f"{'':<{LABEL}}{_cost(last)}"] if last.result == "rolled_back" else lines
+
+
 def _cost(last: Attempt) -> str:
-    met = f"{last.bad_requests:,} requests met it"
+    met = f"{output.count(last.bad_requests, 'request')} met it"
     if not last.HasField("restore_time"):
         return met
-    return f"{met}; all traffic was back {output.seconds(last.restore_time.ToTimedelta().total_seconds())} after the verdict"
+    restored = output.seconds(last.restore_time.ToTimedelta().total_seconds())
+    return f"{met}; all traffic was back {restored} after the verdict"

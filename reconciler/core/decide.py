@@ -124,8 +124,9 @@ def _healthy(draft: Draft) -> Condition:
     need = stable.desired.instances
     if plan.ready(observed, stable.digest) >= need:
         return true(ConditionType.HEALTHY, "InstancesReady", f"all {need} instances are ready")
-    words = next((one.message for one in observed.instances if one.digest == stable.digest and one.message), "")
-    message = "fewer instances than asked for are ready" + (f": {words}" if words else "")
+    # Only what has failed for good says why here: the words of what is still being tried move with every look.
+    dead = plan.failed(observed, stable.digest)
+    message = "fewer instances than asked for are ready" + (f": {dead.message}" if dead and dead.message else "")
     return false(ConditionType.HEALTHY, "InstancesNotReady", message)
 
 
@@ -161,7 +162,8 @@ def _drifted(draft: Draft) -> Condition:
 
 def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
     state = draft.state
-    if changed:
+    before = draft.inputs.state
+    if changed and (draft.records or replace(state, conditions=before.conditions) != before):
         return RequeueAfter(CONFIRMING, "see what came of it")
     if state.rollout is not None and state.rollout.confirmed is None:
         return RequeueAfter(_confirming(draft, state.rollout, due), due.blocked)

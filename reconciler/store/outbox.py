@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
 from reconciler.core.audit import microseconds
 from reconciler.core.digest import canonical
@@ -40,6 +40,7 @@ _DUE = (
     .limit(bindparam("limit"))
 )
 _BURIED = _JOINED.where(deliveries.c.status == _DEAD).order_by(deliveries.c.id.desc()).limit(bindparam("limit"))
+_COUNTS = select(deliveries.c.status, func.count()).where(deliveries.c.status != _DONE).group_by(deliveries.c.status)
 _ONE = deliveries.c.id == bindparam("one")
 _DELIVERED = update(deliveries).where(_ONE, deliveries.c.status == _WAITING).values(status=_DONE)
 _FAILED = (
@@ -76,6 +77,12 @@ def due(connection: Connection, now: float, limit: int) -> tuple[Delivery, ...]:
 def dead(connection: Connection, limit: int) -> tuple[Delivery, ...]:
     """Dead letters, newest first."""
     return tuple(_read(row) for row in connection.execute(_BURIED, {"limit": limit}))
+
+
+def backlog(connection: Connection) -> tuple[int, int]:
+    """How many deliveries wait, and how many are dead letters."""
+    counts: dict[str, int] = dict(row.tuple() for row in connection.execute(_COUNTS))
+    return counts.get(_WAITING, 0), counts.get(_DEAD, 0)
 
 
 def delivered(connection: Connection, delivery: int) -> None:

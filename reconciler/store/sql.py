@@ -178,6 +178,11 @@ class SqlStore:
         with self._database.reading() as connection:
             return outbox.dead(connection, limit)
 
+    def backlog(self) -> tuple[int, int]:
+        """How many deliveries wait, and how many are dead letters."""
+        with self._database.reading() as connection:
+            return outbox.backlog(connection)
+
     def replay(self, delivery: int) -> bool:
         """Queue a dead letter again; False when there is no such one."""
         return self._group.do(lambda connection: outbox.replay(connection, delivery))

@@ -116,6 +116,13 @@ def test_pages_of_environments_are_whole_and_in_order(status):
     assert len(only.environments) == 2
 
 
+def test_the_first_page_of_environments_says_what_is_wrong_with_manifests(world, status):
+    world.wrong = ("shop.prodsprint.yaml:3:1: what is this?",)
+    first = status.ListEnvironments(v1.ListEnvironmentsRequest(page_size=1))
+    second = status.ListEnvironments(v1.ListEnvironmentsRequest(page_size=1, page_token=first.next_page_token))
+    assert (list(first.problems), list(second.problems)) == (["shop.prodsprint.yaml:3:1: what is this?"], [])
+
+
 def test_a_page_stays_below_the_size_that_clients_accept(world, status):
     long = Condition(ConditionType.READY, ConditionStatus.FALSE, "Long", "x" * 60_000, 1)
     for number in range(100):

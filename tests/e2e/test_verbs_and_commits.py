@@ -35,7 +35,7 @@ def test_the_newest_of_two_commits_wins_and_is_compared_with_the_last_certified_
     last = place.ended("swift", 3)
     assert [one.result for one in place.attempts("swift")] == ["promoted", "superseded", "promoted"]
     assert last.version == "v3"
-    assert [words.split(" (")[0] for words in place.events("swift", "rollout.started")] == [
+    assert [one.message.split(" (")[0] for one in place.events("swift", "rollout.started")] == [
         "nothing → v1",
         "v1 → v2",
         "v1 → v3",
@@ -63,7 +63,7 @@ def test_a_commit_during_the_way_back_waits_for_its_end(place: Ground) -> None:
     _, first, second = place.attempts("bad")
     assert (first.version, first.result, last.version, last.result) == ("bad", "rolled_back", "v2", "promoted")
     assert first.ended_at.ToNanoseconds() <= second.started_at.ToNanoseconds()
-    assert place.events("bad", "rollout.started")[-1].startswith("v1 → v2")
+    assert place.events("bad", "rollout.started")[-1].message.startswith("v1 → v2")
 
 
 def test_what_was_rolled_back_is_not_tried_again_but_a_new_commit_is(place: Ground) -> None:

@@ -11,7 +11,6 @@ from fakes.router import FakeRouter
 from fakes.target import FakeTarget
 from fakes.values import KEY, desired, release
 
-from reconciler.core.dispersion import control_history
 from reconciler.core.state import Key
 from reconciler.reconcile import Look, Ports, reconcile
 from reconciler.store import SqlStore
@@ -38,7 +37,6 @@ class Place:
             self.targets.__getitem__,
             lambda _: self.router,
             lambda _: self.metrics,
-            control_history,
         )
 
     @property

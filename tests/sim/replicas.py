@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from sim.world import World
 
 from reconciler.controller import Controller
-from reconciler.core.dispersion import control_history
 from reconciler.core.state import Key
 from reconciler.reconcile import Look, Ports
 from reconciler.store.sql import SqlStore
@@ -123,7 +122,6 @@ class Replica:
             target=lambda _: Ported("target", world.target, self),
             router=lambda _: Ported("router", world.router, self),
             metrics=lambda _: Ported("metrics", world.metrics, self),
-            history=control_history,
         )
         return Controller(ports, self.queue, self._watch, lambda seconds: seconds)
 

@@ -13,7 +13,6 @@ from fakes.values import KEY, desired
 from waiting import eventually
 
 from reconciler.controller import STALLED_RESYNC, Controller
-from reconciler.core.dispersion import control_history
 from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
 from reconciler.core.state import Key
 from reconciler.reconcile import Ports
@@ -31,7 +30,7 @@ class Desk:
         self.told: list[tuple[str, bool]] = []
         router, metrics = FakeRouter(self.clock), FakeMetrics(self.clock)
         ports = Ports(
-            self.clock, store, self.desires, lambda _: self.target, lambda _: router, lambda _: metrics, control_history
+            self.clock, store, self.desires, lambda _: self.target, lambda _: router, lambda _: metrics
         )
         self.queue: WorkQueue[Key] = WorkQueue(self.clock.seconds)
         self.controller = Controller(ports, self.queue, self.watch, lambda seconds: seconds)
@@ -80,20 +79,20 @@ def test_every_look_is_told_with_what_came_of_it(desk):
 
 
 @pytest.mark.parametrize(
-    ("error", "result", "delays"),
+    ("error", "result", "delays", "decided"),
     [
-        (TransientError("try again"), "transient_error", [0.5, 1.0, 2.0]),
-        (RuntimeError("a bug"), "error", [0.5, 1.0, 2.0]),
-        (TerminalError("no"), "terminal_error", [STALLED_RESYNC] * 3),
-        (StaleGenerationError("too late"), "stale", [0.01, 0.02, 0.04]),
+        (TransientError("try again"), "transient_error", [0.5, 1.0, 2.0], True),
+        (RuntimeError("a bug"), "error", [0.5, 1.0, 2.0], False),
+        (TerminalError("no"), "terminal_error", [STALLED_RESYNC] * 3, True),
+        (StaleGenerationError("too late"), "stale", [0.01, 0.02, 0.04], False),
     ],
 )
-def test_a_failure_is_tried_again_later_and_later(desk, error, result, delays):
+def test_a_failure_is_tried_again_later_and_later(desk, error, result, delays, decided):
     desk.desires.commit(desired("v1"))
     desk.fails(error)
     found = [desk.controller.process(KEY) for _ in range(3)]
     assert found == delays
-    assert desk.told == [(result, False)] * 3
+    assert desk.told == [(result, decided)] * 3
 
 
 def test_a_success_ends_the_back_off(desk):

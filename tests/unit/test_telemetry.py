@@ -44,7 +44,6 @@ def busy(telemetry):
     telemetry.environment(replace(view, state=replace(view.state, conditions=(ready,))))
     telemetry.environment(steady(STAGING))
     telemetry.measured(PROD, Reading(AT, Counters("e", 10, 10, 1), Counters("e", 5, 4, 4)))
-    telemetry.synced(PROD, "succeeded", "commit")
     telemetry.rollout_ended(PROD, BACK)
     telemetry.reconciled(0.003, "noop")
     telemetry.git("https://git.example/a.git", "fetch", "success", 0.2, 1234.5)

@@ -38,12 +38,14 @@ class ListEnvironmentsRequest(_message.Message):
     def __init__(self, workspace: _Optional[str] = ..., project: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListEnvironmentsResponse(_message.Message):
-    __slots__ = ("environments", "next_page_token")
+    __slots__ = ("environments", "next_page_token", "problems")
     ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     environments: _containers.RepeatedCompositeFieldContainer[_resources_pb2.Environment]
     next_page_token: str
-    def __init__(self, environments: _Optional[_Iterable[_Union[_resources_pb2.Environment, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, environments: _Optional[_Iterable[_Union[_resources_pb2.Environment, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetEnvironmentRequest(_message.Message):
     __slots__ = ("key",)

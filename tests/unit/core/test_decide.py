@@ -229,6 +229,34 @@ def test_a_router_that_never_confirms_is_not_asked_fifty_times_a_second_for_ever
     assert scene.state.rollout.confirmed is None
 
 
+@pytest.mark.parametrize("status", [InstanceStatus.UNHEALTHY, InstanceStatus.BACKING_OFF, InstanceStatus.STARTING])
+@pytest.mark.parametrize("state", ["idle", "starting", "baking", "promoting", "rolling_back"])
+def test_words_of_instances_that_move_with_every_look_make_no_state_restless(state, status):
+    scene = STATES[state]()
+    for number in range(10):
+        found = tuple(replace(one, status=status, message=f"try {number}") for one in scene.observed.instances)
+        scene.observed = replace(scene.observed, instances=found)
+        decision = look(scene)
+    assert not decision.changed
+
+
+def test_words_of_an_instance_that_failed_for_good_are_said():
+    scene = STATES["idle"]()
+    dead = tuple(replace(one, status=InstanceStatus.FAILED, message="exit 1") for one in scene.observed.instances)
+    scene.observed = replace(scene.observed, instances=dead)
+    said = {one.type: one.message for one in scene.look().state.conditions}
+    assert said[ConditionType.HEALTHY].endswith(": exit 1")
+
+
+def test_a_condition_that_never_rests_is_no_reason_to_hurry():
+    scene = STATES["idle"]()
+    for number in range(5):
+        scene.observed = Observed(error=f"no answer within {number} s")
+        decision = scene.look()
+    assert decision.changed
+    assert decision.outcome.delay == WATCHING
+
+
 def test_a_key_that_nobody_asks_anything_for_is_done():
     scene = STATES["nothing"]()
     scene.look()
