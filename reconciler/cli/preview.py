@@ -11,8 +11,9 @@ from reconciler.core.decide import decide
 from reconciler.core.digest import plain, release_digest, short
 from reconciler.core.inputs import Decision, Inputs
 from reconciler.core.plan import capacity, steps_of
-from reconciler.core.state import DesiredState, KeyState, Observed, Plan, Scale
-from reconciler.core.units import format_duration
+from reconciler.core.state import DesiredState, KeyState, Observed, Plan, Scale, Step
+from reconciler.core.units import format_duration, format_percent, percent_words
+from reconciler.core.waiting import Waiting
 from reconciler.ports import Clock
 
 STATE = TypeAdapter(KeyState)
@@ -29,9 +30,20 @@ class Preview:
     plan: Plan | None
 
     @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """What keeps the key from going on."""
+        return self.decision.waiting
+
+    @property
     def denied(self) -> bool:
         """Whether a gate denies the release."""
-        return any(one.condition == "Quarantine" for one in self.decision.waiting)
+        return any(one.condition == "Quarantine" for one in self.waiting)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the rollout that the plan begins or goes on with; none when nothing is rolled out."""
+        rollout = self.decision.state.rollout
+        return steps_of(rollout, self.before.stable) if rollout else ()
 
 
 def preview(desired: DesiredState, known: tuple[str, str] | None, clock: Clock) -> Preview:
@@ -43,18 +55,22 @@ def preview(desired: DesiredState, known: tuple[str, str] | None, clock: Clock) 
     return Preview(desired, state, decision, new)
 
 
-def text(one: Preview) -> str:
-    """The preview for people."""
+def text(one: Preview, width: int | None = None) -> str:
+    """The preview for people, folded at ``width`` columns."""
+    return "\n".join(output.wrap(line, width, 4) for line in _lines(one))
+
+
+def _lines(one: Preview) -> list[str]:
     artifact = one.desired.artifact
     head = f"{one.desired.key}: {_serves(one.before)} → {artifact.version} ({short(artifact.revision)})"
     if one.plan is None:
-        why = "; ".join(f"{wait.condition}: {wait.message}" for wait in one.decision.waiting)
+        why = "; ".join(f"{wait.condition}: {wait.message}" for wait in one.waiting)
         same = one.before.stable is not None and one.before.stable.digest == release_digest(one.desired)
-        return f"{head}\n  nothing to do" + (": it serves already" if same and not why else f": {why}" if why else "")
+        return [head, "  nothing to do" + (": it serves already" if same and not why else f": {why}" if why else "")]
     lines = [head, f"  plan {short(one.plan.digest)}, generation {one.plan.parent} → {one.plan.generation}"]
     for number, action in enumerate(one.plan.actions, start=1):
         lines.append(f"  {number}. {_action(action)}")
-    return "\n".join([*lines, *_steps(one)])
+    return [*lines, *_steps(one)]
 
 
 def _serves(state: KeyState) -> str:
@@ -71,20 +87,18 @@ def _action(action: object) -> str:
             if route.stable
             else f"port {route.port}: no traffic"
         )
-    share = output.weight(route.weight)
+    share = percent_words(route.weight)
     return f"port {route.port}: {share} of the traffic to {short(route.canary)}, once its instances are ready"
 
 
 def _steps(one: Preview) -> list[str]:
-    rollout = one.decision.state.rollout
-    if rollout is None:
-        return []
-    lines = ["  then, while the analysis finds it healthy:"]
-    for step in steps_of(rollout, one.before.stable):
+    lines = ["  then, while the analysis finds it healthy:"] if one.steps else []
+    for step in one.steps:
         count = capacity(one.desired.instances, step.weight)
-        requests = f" and {step.requests} requests" if step.requests else ""
+        requests = f" and {output.count(step.requests, 'request')}" if step.requests else ""
         bake = format_duration(step.bake)
-        lines.append(f"    {output.weight(step.weight):>6} on {count} instances, for at least {bake}{requests}")
+        instances = output.count(count, "instance")
+        lines.append(f"    {percent_words(step.weight):>7} on {instances}, for at least {bake}{requests}")
     return lines
 
 
@@ -97,5 +111,15 @@ def as_data(one: Preview) -> dict[str, object]:
         "revision": one.desired.artifact.revision,
         "release_digest": release_digest(one.desired),
         "plan": plain(one.plan),
-        "waiting": plain(one.decision.waiting),
+        "steps": [
+            {
+                "weight": format_percent(step.weight),
+                "instances": capacity(one.desired.instances, step.weight),
+                "bake": format_duration(step.bake),
+                "requests": step.requests,
+            }
+            for step in one.steps
+        ],
+        # Not when the daemon looks next: the same inputs give the same bytes, whenever they are planned.
+        "waiting": [{"condition": wait.condition, "message": wait.message, "who": wait.who} for wait in one.waiting],
     }

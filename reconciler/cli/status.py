@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 
 from prodsprint.v1 import Environment, GetEnvironmentRequest, ListEnvironmentsRequest, WatchRequest
 
 from reconciler.cli import output
-from reconciler.cli.client import Client, add_connection, connect, key
+from reconciler.cli.client import Client, add_connection, add_key, connect
 from reconciler.cli.exit_codes import ExitCode
+from reconciler.core.units import percent_words
 
 SUMMARY = "show what every environment is doing"
 EXAMPLES = """examples:
@@ -23,8 +23,8 @@ exit code 6: an environment that was asked for is Degraded"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
-    parser.add_argument("key", nargs="?", type=key, help="PROJECT/ENVIRONMENT or WORKSPACE/PROJECT/ENVIRONMENT")
-    parser.add_argument("--workspace", default="", help="only this workspace")
+    add_key(parser, nargs="?")
+    parser.add_argument("--workspace", default="", metavar="NAME", help="only this workspace")
     parser.add_argument("-w", "--watch", action="store_true", help="print again whenever something changes")
     output.add_format(parser)
     add_connection(parser)
@@ -45,17 +45,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(client: Client, args: argparse.Namespace) -> list[Environment]:
     found = environments(client, args.workspace, args.key)
-    if args.watch and sys.stdout.isatty():
+    if args.output in {"json", "yaml"} and args.watch:
+        output.data([output.as_data(one) for one in found], args.output, line=True)
+        return found
+    if args.watch and output.columns():
         output.write("\x1b[H\x1b[2J")
     empty = "no environment yet: commit a prodsprint.yaml to the config repo"
+    empty = f"no environment in workspace {args.workspace}" if args.workspace else empty
     output.show(args.output, found, row, lambda one: one.key, wide=("target", "digest", "endpoints"), empty=empty)
     if args.output in {"table", "wide"}:
         for one in found:
             if one.problem:
-                output.write(f"\n{one.key}: {one.problem}")
+                output.write("\n" + output.wrap(f"{one.key}: {one.problem}", output.columns()))
         for problem in () if args.key else _problems(client):
             if not any(problem in one.problem for one in found):
-                output.write(f"\n{problem}")
+                output.write("\n" + output.wrap(problem, output.columns()))
     return found
 
 
@@ -100,9 +104,10 @@ def row(one: Environment) -> Mapping[str, str]:
 
 def _rollout(one: Environment) -> str:
     if not one.HasField("rollout"):
-        return ""
+        return f"paused until {output.clock(one.pause.until)}" if one.HasField("pause") else ""
     current = one.rollout
     phase = current.phase.replace("_", " ")
     if current.phase == "stepping":
-        phase = f"step {current.step}/{current.steps} at {output.weight(current.weight)}"
-    return f"{current.release.version} {phase}" + (" (held)" if current.HasField("held_since") else "")
+        phase = f"step {current.step}/{current.steps} at {percent_words(current.weight)}"
+    mark = " (held)" if current.HasField("held_since") else " (paused)" if one.HasField("pause") else ""
+    return f"{current.release.version} {phase}{mark}"

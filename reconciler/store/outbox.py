@@ -81,7 +81,7 @@ def dead(connection: Connection, limit: int) -> tuple[Delivery, ...]:
 
 def backlog(connection: Connection) -> tuple[int, int]:
     """How many deliveries wait, and how many are dead letters."""
-    counts: dict[str, int] = dict(row.tuple() for row in connection.execute(_COUNTS))
+    counts: dict[str, int] = {status: number for status, number in connection.execute(_COUNTS)}  # noqa: C416  # rows
     return counts.get(_WAITING, 0), counts.get(_DEAD, 0)
 
 

@@ -346,8 +346,10 @@ def test_failed_ones_wait_for_their_time_then_die_and_can_be_replayed(store):
     store.failed(first.id, "gone", None)
     assert store.due(1e12, 10) == (second,)
     assert store.dead(10) == (replace(first, attempts=2, error="gone"),)
+    assert store.backlog() == (1, 1)
     assert store.replay(first.id) is True
     assert store.dead(10) == ()
+    assert store.backlog() == (2, 0)
     assert store.due(0.0, 10) == (first, second)
     assert store.replay(first.id) is False
     assert store.replay(4711) is False
