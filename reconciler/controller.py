@@ -21,7 +21,7 @@ STALLED_RESYNC = 30.0
 
 @dataclass(slots=True)
 class Controller:
-    """Reconciles keys. ``watch`` is told of every look (None when it came to no decision), how it ended, and in how many seconds."""
+    """Reconciles keys. ``watch`` is told of every look (None without a decision), how it ended, and in how many seconds."""
 
     ports: Ports
     queue: WorkQueue[Key]

@@ -95,7 +95,7 @@ class Daemon:
         self.catalog = Catalog(
             mirrors, settings.config_repo, settings.branch, clock, self.fetches, self._wake_all, self._fetched, jitter
         )
-        self.live = Live(self.store, self.catalog, clock, self.queue.add)
+        self.live = Live(self.store, self.catalog, clock, self.queue.add, self._tell)
         targets, routers, metrics = self.adapters.targets, self.adapters.routers, self.adapters.metrics
         ports = Ports(clock, self.store, self.catalog, targets, routers, metrics, self.telemetry.measured)
         self.controller = Controller(ports, self.queue, self._watch, jitter)
@@ -167,7 +167,8 @@ class Daemon:
                 work()
             except BaseException as error:
                 self.failure = error
-                log.exception("the thread %s ended; stopping", name)
+                expected = isinstance(error, TerminalError)  # such as a port that is taken: its sentence says all
+                log.error("the thread %s ended; stopping: %s", name, error, exc_info=not expected)  # noqa: TRY400
                 self.stop.set()
 
         thread = threading.Thread(target=guarded, name=name, daemon=True)

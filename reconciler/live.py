@@ -22,6 +22,8 @@ class Live:
     catalog: Catalog
     clock: Clock
     wake: Callable[[Key], None]
+    tell: Callable[[], None]
+    """Says that there are events to deliver."""
     views: dict[Key, EnvironmentView] = field(default_factory=dict)
 
     def saw(self, look: Look) -> EnvironmentView:
@@ -80,6 +82,13 @@ class Live:
             self.catalog.poll_sources()
         self.wake(key)
         return number
+
+    def replay(self, letter: int) -> bool:
+        """See ``api.Application``."""
+        found = self.store.replay(letter)
+        if found:
+            self.tell()
+        return found
 
     def after(self, key: Key) -> tuple[Key, ...]:
         """Keys of the same project that wait for this environment."""

@@ -220,7 +220,7 @@ def act(observed: Observed, decision: Decision, ports: Ports) -> None:
             release = releases[action.digest]
             ports.target(release.desired.target).apply(plan.key, release, action.count, plan.generation)
         else:
-            traffic = traffic_for(action.route, observed)
+            traffic = traffic_for(action.route, observed, plan.actions)
             ports.router(settings.router).apply(plan.key, traffic, plan.generation)
 
 

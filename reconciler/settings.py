@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,9 +43,7 @@ class Settings(BaseModel):
     webhook: str = Field(default="", description="URL that events are posted to")
     webhook_secret: Path | None = Field(default=None, description="file with the key that signs them")
     prometheus: str = Field(default="", description="URL of a Prometheus, for `analysis.source: prometheus`")
-    log_format: str = Field(
-        default="auto", pattern="^(auto|plain|json)$", description="plain, json, or auto: by terminal"
-    )
-    log_level: str = Field(
-        default="info", pattern="^(debug|info|warning|error)$", description="least severe level logged"
+    log_format: Literal["auto", "plain", "json"] = Field(default="auto", description="auto: plain on a terminal, else json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe level logged"
     )

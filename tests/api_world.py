@@ -155,6 +155,9 @@ class World:
             self.happen(key, f"{verb} decided", answers=(Answer(request, verb != "abort", f"{verb}: seen"),))
         return request
 
+    def replay(self, letter: int) -> bool:
+        return self.store.replay(letter)
+
     def happen(self, key: Key, *messages: str, answers: tuple[Answer, ...] = ()) -> None:
         """Commit a transition with one record a message."""
         state = self.store.load(key)

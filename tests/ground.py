@@ -194,10 +194,12 @@ class Ground:
     def connect(self) -> None:
         self.client = self.connections.enter_context(connect(_where(self.stage)))
 
-    def traffic(self, name: str, rate: float = 100.0) -> None:
-        """Start steady requests to a project."""
-        self.stage.start(f"traffic-{name}", "reconciler.demo.traffic", str(self.ports[name]), "--rate", str(rate))
-        self.until(lambda: self.stage.traffic(f"traffic-{name}").sent, what="traffic flows")
+    def traffic(self, *names: str, rate: float = 100.0) -> None:
+        """Start steady requests to some projects."""
+        for name in names:
+            self.stage.start(f"traffic-{name}", "reconciler.demo.traffic", str(self.ports[name]), "--rate", str(rate))
+        for name in names:
+            self.until(lambda name=name: self.stage.traffic(f"traffic-{name}").sent, what="traffic flows")
 
     def end_traffic(self, name: str) -> Counts:
         """End it, and return what became of all its requests."""

@@ -34,3 +34,7 @@ class Application(Protocol):
     def submit(self, key: Key, verb: Verb, who: str, reason: str, until: float | None) -> int:
         """Store a request, have the key looked at, and return the request's id. ``until`` is in Unix seconds."""
         ...
+
+    def replay(self, letter: int) -> bool:
+        """Have a dead letter tried again now; False when there is none of that id."""
+        ...

@@ -79,7 +79,7 @@ class ControlService(v1.ControlServiceServicer):
 
     async def ReplayDeadLetter(self, request: v1.ReplayDeadLetterRequest, context: Any) -> v1.ReplayDeadLetterResponse:
         """See the protocol."""
-        if not await self._offload(self._app.store.replay, request.id):
+        if not await self._offload(self._app.replay, request.id):
             raise not_found("dead letter", str(request.id))
         log.info("dead letter %d is tried again, by %s", request.id, self._identity)
         return v1.ReplayDeadLetterResponse()

@@ -41,7 +41,7 @@ def reason_of(text: str) -> str:
 
 def who_asks(identity: str, on_behalf_of: str) -> str:
     """The identity that is trusted, and beside it the one that is only claimed. Raises RefusedError for an odd claim."""
-    if not on_behalf_of:
+    if not on_behalf_of or identity.endswith(f":{on_behalf_of}"):
         return identity
     if not BEHALF.fullmatch(on_behalf_of):
         raise bad_field("on_behalf_of", "expected 1 to 100 of A-Z a-z 0-9 . _ @ + : -")

@@ -10,7 +10,7 @@ from reconciler.cli import output
 from reconciler.cli.client import add_connection, connect
 from reconciler.cli.exit_codes import ExitCode
 
-SUMMARY = "verify the audit chain"
+SUMMARY = "prove that nobody changed what was recorded"
 
 
 class _Verify:

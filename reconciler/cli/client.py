@@ -65,8 +65,12 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
         help="data directory of the daemon (default: $PRODSPRINT_DATA_DIR, else the state directory of the user)",
     )
     group.add_argument("--address", metavar="HOST:PORT", help="a daemon elsewhere (needs --token-file and --ca)")
-    group.add_argument("--token-file", type=Path, metavar="FILE", help="file with its token (default: the one in the data directory)")
-    group.add_argument("--ca", type=Path, metavar="FILE", help="certificate authority (PEM) that its certificate is checked against")
+    group.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="file with its token (default: the one in the data directory)"
+    )
+    group.add_argument(
+        "--ca", type=Path, metavar="FILE", help="certificate authority (PEM) that its certificate is checked against"
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -26,8 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop", type=Path, metavar="DIR", help="end what an earlier demo has left running, and remove it"
     )
-    parser.add_argument("--dir", type=Path, help="folder to play in (default: a new one among the temporary files)")
-    parser.add_argument("--rate", type=float, default=500.0, help="requests a second (default: 500)")
+    words = "folder to play in (default: a new one among the temporary files)"
+    parser.add_argument("--dir", type=Path, metavar="DIR", help=words)
+    parser.add_argument("--rate", type=rate, default=500.0, metavar="N", help="requests a second (default: 500)")
+
+
+def rate(text: str) -> float:
+    """Requests a second, a number from 1 to 5,000. Raises ArgumentTypeError for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 5000:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 5000, found {text!r}")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         clear(args.stop)
         output.write(f"{args.stop}: ended and removed")
         return ExitCode.OK
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal leaves nothing running either
+        signal.signal(number, signal.default_int_handler)
     stage = Stage(_folder(args.dir), SystemClock(), free_port(), args.rate)
     finished = False
     try:
@@ -61,7 +76,11 @@ def run(args: argparse.Namespace) -> int:
 def _folder(wanted: Path | None) -> Path:
     if wanted is None:
         return Path(tempfile.mkdtemp(prefix="prodsprint-demo-"))
-    if wanted.exists() and any(wanted.iterdir()):
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        used = any(wanted.iterdir())
+    except OSError as error:
+        raise CommandError(f"--dir {wanted}: {error.strerror}") from None
+    if used:
         raise CommandError(f"{wanted} is not empty: name another folder, or end an earlier demo with --stop {wanted}")
-    wanted.mkdir(parents=True, exist_ok=True)
     return wanted.resolve()

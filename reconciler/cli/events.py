@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from prodsprint.v1 import (
     DeadLetter,
@@ -14,10 +15,10 @@ from prodsprint.v1 import (
 )
 
 from reconciler.cli import output
-from reconciler.cli.client import add_connection, connect, key
+from reconciler.cli.client import Client, add_connection, add_key, connect
 from reconciler.cli.exit_codes import ExitCode
 
-SUMMARY = "read events, follow them, and replay notifications that failed"
+SUMMARY = "what happened, and notifications that failed"
 
 
 class _List:
@@ -27,10 +28,10 @@ class _List:
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         """Define the command line."""
-        parser.add_argument("key", nargs="?", type=key, help="only of this environment")
-        parser.add_argument("--workspace", default="", help="only of this workspace")
+        add_key(parser, "?", "only of this environment")
+        parser.add_argument("--workspace", default="", metavar="NAME", help="only of this workspace")
         parser.add_argument("--after", type=int, default=0, metavar="ID", help="only events after this one")
-        parser.add_argument("-w", "--watch", action="store_true", help="go on with what happens from now on")
+        parser.add_argument("-w", "--watch", action="store_true", help="go on with what happens, as it happens")
         output.add_format(parser)
         add_connection(parser)
 
@@ -42,20 +43,10 @@ class _List:
                 wanted = WatchRequest(cursor=args.after, workspace=args.workspace, key=args.key or "")
                 for message in client.status.Watch(wanted, metadata=client.metadata):
                     if message.HasField("event"):
-                        output.write(line(message.event))
+                        _follow(message.event, args.output)
                 return ExitCode.OK
-            found: list[Event] = []
-            token = ""
-            while True:
-                request = ListEventsRequest(
-                    workspace=args.workspace, key=args.key or "", after=args.after, page_size=500, page_token=token
-                )
-                page = client.call(client.status.ListEvents, request)
-                found += page.events
-                token = page.next_page_token
-                if not token:
-                    break
-        output.show(args.output, found, _row, lambda one: str(one.id), wide=("hash",), empty="nothing has happened yet")
+            found = list(_events(client, args))
+        output.show(args.output, found, _row, lambda one: str(one.id), wide=("hash",), empty="no such event yet")
         return ExitCode.OK
 
 
@@ -85,7 +76,7 @@ class _Replay:
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         """Define the command line."""
-        parser.add_argument("id", type=int, help="id that 'events dead' shows")
+        parser.add_argument("id", metavar="ID", type=int, help="id that 'events dead' shows")
         add_connection(parser)
 
     @staticmethod
@@ -100,9 +91,27 @@ class _Replay:
 VERBS = (_List, _Dead, _Replay)
 
 
-def line(event: Event) -> str:
-    """One event for people."""
-    return f"{output.clock(event.time)}  {event.key}  {event.type}  {event.message}"
+def _events(client: Client, args: argparse.Namespace) -> Iterator[Event]:
+    token = ""
+    while True:
+        request = ListEventsRequest(
+            workspace=args.workspace, key=args.key or "", after=args.after, page_size=500, page_token=token
+        )
+        page = client.call(client.status.ListEvents, request)
+        yield from page.events
+        token = page.next_page_token
+        if not token:
+            return
+
+
+def _follow(event: Event, form: str) -> None:
+    """Print an event as it happens: one line for people, one JSON line or YAML document for programs."""
+    if form in {"json", "yaml"}:
+        output.data(output.as_data(event), form, line=True)
+    elif form == "name":
+        output.write(str(event.id))
+    else:
+        output.write(f"{output.clock(event.time)}  {event.key}  {event.type}  {event.message}")
 
 
 def _row(event: Event) -> output.Row:

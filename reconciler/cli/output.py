@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 FORMATS = ("table", "wide", "json", "yaml", "name")
 PLAIN_FORMATS = ("table", "json", "yaml")
 """Of verbs whose answer is one thing."""
+UNIT = re.compile(r"(?<=[0-9]) (?=(?:%|ms|s|min|h)(?![a-z]))")
+"""The space between a number and its unit: no line ends there."""
 LEAST = 20
-"""Columns that a cut or wrapped text gets on the narrowest terminal."""
+"""Columns that a folded text gets on the narrowest terminal; one that is cut gets twice as many, or is folded."""
 
 Row = Mapping[str, str]
 M = TypeVar("M", bound=Message)
@@ -49,15 +52,14 @@ def wrap(text: str, width: int | None, indent: int = 0) -> str:
     """A line folded at ``width`` columns, with what follows indented; as it is when there is no width."""
     if width is None or len(text) <= width:
         return text
-    return "\n".join(
-        textwrap.wrap(
-            text,
-            max(width, indent + LEAST),
-            subsequent_indent=" " * indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    lines = textwrap.wrap(
+        UNIT.sub("\xa0", text),
+        max(width, indent + LEAST),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def as_data(message: Message) -> dict[str, object]:
@@ -75,7 +77,7 @@ def show(
 ) -> None:
     """Print messages in the form that was asked for; ``wide`` names the columns that only ``-o wide`` shows.
 
-    On a terminal that is too narrow a table's last column is cut; ``-o wide`` shows all of it.
+    On a terminal that is too narrow a table's last column is cut or folded; ``-o wide`` shows all of it.
     """
     if form in {"json", "yaml"}:
         data([as_data(item) for item in items], form)
@@ -105,16 +107,23 @@ def data(value: object, form: str, *, line: bool = False) -> None:
 
 
 def table(rows: Sequence[Row], width: int | None = None) -> str:
-    """Rows as aligned columns under upper-case titles; the last column is as long as it is, unless ``width`` cuts it."""
+    """Rows as aligned columns under upper-case titles.
+
+    The last column is as long as it is, unless ``width`` cuts it, or, where next to nothing would be left, folds it below.
+    """
     titles = list(rows[0])
     lines = [[title.upper() for title in titles], *[[row.get(title, "") or "-" for title in titles] for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(titles))]
-    if width is not None:
-        room = max(width - sum(widths[:-1]) - 2 * len(widths[:-1]), LEAST)
-        lines = [[*line[:-1], cut(line[-1], room)] for line in lines]
-    return "".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
-    )
+    room = (width or sys.maxsize) - sum(widths[:-1]) - 2 * len(widths[:-1])
+    if width is not None and min(room, 2 * LEAST) < min(widths[-1], 2 * LEAST):
+        below = ["", *(wrap(f"    {line[-1]}", width, 4) + "\n" if line[-1] != "-" else "" for line in lines[1:])]
+        rest = (_aligned(line[:-1], widths[:-1]) for line in lines)
+        return "".join(line + more for line, more in zip(rest, below, strict=True))
+    return "".join(_aligned([*line[:-1], cut(line[-1], room)], widths) for line in lines)
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
 
 
 def cut(text: str, room: int) -> str:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     previews = [preview.preview(desired, known.get(key), clock) for key, desired in sorted(snapshot.desired.items())]
     texts = [preview.text(one, output.columns()) for one in previews]
     if args.output == "table":
-        output.write("\n\n".join(output.wrap(one, output.columns()) for one in (origin, *texts)))
+        output.write("\n\n".join((output.wrap(origin, output.columns()), *texts)))
     else:
         output.data([preview.as_data(one) for one in previews], args.output)
     if any(one.denied for one in previews):

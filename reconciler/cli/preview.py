@@ -70,7 +70,7 @@ def _lines(one: Preview) -> list[str]:
     lines = [head, f"  plan {short(one.plan.digest)}, generation {one.plan.parent} → {one.plan.generation}"]
     for number, action in enumerate(one.plan.actions, start=1):
         lines.append(f"  {number}. {_action(action)}")
-    return [*lines, *_steps(one)]
+    return [*lines, *(_steps(one) or (f"  held by {wait.condition}: {wait.message}" for wait in one.waiting))]
 
 
 def _serves(state: KeyState) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from reconciler.cli.client import CommandError
-from reconciler.core.units import parse_duration
+from reconciler.core.units import format_duration, parse_duration
 from reconciler.settings import Settings
 
 SUMMARY = "run the daemon on a config repo"
@@ -19,6 +20,23 @@ Stops within 5 seconds on SIGTERM or ctrl-c. The instances it started and their 
 next daemon on the same data directory."""
 
 DURATIONS = {"poll", "source_poll"}
+METAVARS = {
+    "config_repo": "REPO",
+    "branch": "NAME",
+    "data_dir": "DIR",
+    "grpc": "HOST:PORT",
+    "http": "HOST:PORT",
+    "listen": "IP",
+    "tls_cert": "FILE",
+    "tls_key": "FILE",
+    "poll": "DURATION",
+    "source_poll": "DURATION",
+    "workers": "N",
+    "credentials": "FILE",
+    "webhook": "URL",
+    "webhook_secret": "FILE",
+    "prometheus": "URL",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,30 +45,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = field.default if field.default_factory is None else None
         words = field.description or ""
         if not field.is_required() and default not in {None, ""}:
-            words += f" (default: {default:g} s)" if name in DURATIONS else f" (default: {default})"
+            words += f" (default: {format_duration(default)})" if name in DURATIONS else f" (default: {default})"
         parser.add_argument(
             "--" + name.replace("_", "-"),
             dest=name,
             required=field.is_required(),
-            metavar="DURATION" if name in DURATIONS else None,
+            type=duration if name in DURATIONS else str,
+            choices=get_args(field.annotation) if get_origin(field.annotation) is Literal else None,
+            metavar=METAVARS.get(name),
             help=words.replace("%", "%%"),
         )
+
+
+def duration(text: str) -> float:
+    """Seconds of text such as ``500ms``. Raises ArgumentTypeError for anything else."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until it is told to stop."""
     given = {name: getattr(args, name) for name in Settings.model_fields if getattr(args, name) is not None}
     try:
-        given |= {name: parse_duration(given[name]) for name in DURATIONS & set(given)}
         if Path(given["config_repo"]).is_dir():
             given["config_repo"] = str(Path(given["config_repo"]).resolve())
         settings = Settings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
-        raise CommandError(f"--{option} {first['input']!r}: {first['msg']}") from None
-    except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(f"--{option} {first['input']}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
     from reconciler.daemon import Daemon  # noqa: PLC0415  # heavy: only this verb needs it
 
     return Daemon(settings).run()

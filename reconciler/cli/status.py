@@ -54,18 +54,18 @@ def _print(client: Client, args: argparse.Namespace) -> list[Environment]:
     empty = f"no environment in workspace {args.workspace}" if args.workspace else empty
     output.show(args.output, found, row, lambda one: one.key, wide=("target", "digest", "endpoints"), empty=empty)
     if args.output in {"table", "wide"}:
-        for one in found:
-            if one.problem:
-                output.write("\n" + output.wrap(f"{one.key}: {one.problem}", output.columns()))
-        for problem in () if args.key else _problems(client):
-            if not any(problem in one.problem for one in found):
-                output.write("\n" + output.wrap(problem, output.columns()))
+        for problem in _problems(client, args.key, found):
+            output.write("\n" + output.wrap(problem, output.columns()))
     return found
 
 
-def _problems(client: Client) -> list[str]:
-    """What is wrong with the config repo, and with manifests that may name no environment at all."""
-    return list(client.call(client.status.ListEnvironments, ListEnvironmentsRequest(page_size=1)).problems)
+def _problems(client: Client, key: str | None, found: list[Environment]) -> list[str]:
+    """What is wrong with manifests; without a key also with the config repo, and with those that name no environment."""
+    known = [f"{one.key}: {one.problem}" for one in found if one.problem]
+    if key:
+        return known
+    others = client.call(client.status.ListEnvironments, ListEnvironmentsRequest(page_size=1)).problems
+    return [*known, *(one for one in others if not any(one in problem for problem in known))]
 
 
 def environments(client: Client, workspace: str, one: str | None) -> list[Environment]:
@@ -104,7 +104,7 @@ def row(one: Environment) -> Mapping[str, str]:
 
 def _rollout(one: Environment) -> str:
     if not one.HasField("rollout"):
-        return f"paused until {output.clock(one.pause.until)}" if one.HasField("pause") else ""
+        return "paused" if one.HasField("pause") else ""
     current = one.rollout
     phase = current.phase.replace("_", " ")
     if current.phase == "stepping":

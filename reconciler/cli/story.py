@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,12 +18,15 @@ from prodsprint.v1 import Attempt, Environment, Event, GetEnvironmentRequest, Li
 from reconciler.cli import output
 from reconciler.cli.client import Client
 from reconciler.core.outcome import TransientError
+from reconciler.core.units import percent_words
 from reconciler.demo.repos import MANIFEST, VERSIONS, Repo, Version, make_service
 from reconciler.demo.stage import Stage
 
 KEY = "demo/hello/prod"
 PATIENCE = 120.0
 """Seconds that one chapter may take before the story gives up: slow machines need a fraction of it."""
+INDENT = 11
+"""Columns of the time before each event; what wraps goes on to its right."""
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SHOWN = {
     "rollout.started",
@@ -54,24 +58,29 @@ class Story:
         """Seconds since the story began."""
         return self.stage.clock.now().mono - self.started
 
-    def say(self, text: str = "", style: str = "") -> None:
-        """Print one line, in place of the progress line."""
+    def say(self, text: str = "", style: str = "", indent: int = INDENT) -> None:
+        """Print one line, in place of the progress line; on a terminal folded and indented, and in a style."""
         live = self.out.isatty()
         clear = "\r\x1b[K" if self.drawn else ""
         self.drawn = False
         codes = {"bold": "1", "good": "32", "bad": "31", "dim": "2"}
+        text = output.wrap(text, self.columns(), indent)
         if live and style:
             text = f"\x1b[{codes[style]}m{text}\x1b[0m"
         self.out.write(f"{clear}{text}\n")
         self.out.flush()
 
+    def columns(self) -> int | None:
+        """Width of the terminal that the story is told on; None when it is none."""
+        return output.columns() if self.out.isatty() else None
+
     def progress(self, text: str) -> None:
         """Show that something is going on: at once on a terminal, every five seconds elsewhere."""
         now = self.seconds()
-        if self.out.isatty():
+        columns = self.columns()
+        if columns is not None:
             mark = SPINNER[int(now * 10) % len(SPINNER)]
-            columns = os.get_terminal_size(self.out.fileno()).columns
-            self.out.write(f"\r\x1b[K{f'{mark} {now:5.1f} s  {text}'[: columns - 1]}")
+            self.out.write(f"\r\x1b[K{output.cut(f'{mark} {now:5.1f} s  {text}', columns - 1)}")
             self.out.flush()
             self.drawn = True
         elif now - self.told >= 5:
@@ -112,14 +121,14 @@ class Story:
                 return
             self.stage.check()
             if self.seconds() > limit:
-                raise TransientError(f"{waiting}: not within {PATIENCE:g} s; see {self.stage.folder}/daemon.log")
+                raise TransientError(f"{waiting}: not within {PATIENCE:g} s")
             self.progress(self._doing(waiting))
             select.select([], [], [], 0.1)
 
     def _tell(self, event: Event) -> None:
         if event.type == "rollout.step":
             body = json.loads(event.body)
-            self.reached[body["attempt"]] = output.weight(body["weight"])
+            self.reached[body["attempt"]] = percent_words(body["weight"])
         if event.type in SHOWN:
             style = {"rollout.promoted": "good", "rollout.rolling_back": "bad", "rollout.rolled_back": "good"}
             # How it ended is told without the reason, which was told when the way back began.
@@ -134,9 +143,8 @@ class Story:
         if not one.HasField("rollout"):
             return waiting
         seen = one.rollout.analysis
-        counts = f"{seen.canary_requests:,} requests to the canary, {seen.canary_failed:,} failed"
-        step = f"{one.rollout.release.version} at {output.weight(one.rollout.weight)}"
-        return f"{step}: {counts}; {one.waiting_for or seen.reason}"
+        step = f"{one.rollout.release.version} at {percent_words(one.rollout.weight)}"
+        return f"{step}: {one.waiting_for or seen.reason or waiting}"
 
     # --- the chapters ---
 
@@ -185,14 +193,15 @@ class Story:
                     "reached": self.reached.get(attempt.attempt, ""),
                     "verdict": attempt.result.replace("_", " "),
                     "took": output.seconds(took),
-                    "met the bad version": f"{attempt.bad_requests:,} requests" if back else "",
-                    "traffic back in": output.seconds(restored) if back else "",
+                    "met by": output.count(attempt.bad_requests, "request") if back else "",
+                    "restored in": output.seconds(restored) if back else "",
                 }
             )
-        for line in output.table(rows).splitlines():
+        width = self.columns()
+        for line in output.table(rows, width - 2 if width else None).splitlines():
             self.say(f"  {line}")
         self.say()
-        self.say(f"  {self.users()}")
+        self.say(f"  {self.users()}", indent=2)
 
     def users(self) -> str:
         """What those who sent the requests noticed."""
@@ -203,26 +212,33 @@ class Story:
         by_router = sum(counts.answered.get("(router)", {}).values())
         lost = sum(counts.failed.values()) + by_router
         bad = by_code.total() - by_code["200"] - by_router
+        total = by_code.total() + sum(counts.failed.values())  # some of those sent are still on their way
         return (
-            f"users sent {counts.sent:,} requests: {by_code['200']:,} answered well, {bad:,} failed by a bad version, "
-            f"{lost:,} lost by routing"
+            f"users sent {total:,} requests: {by_code['200']:,} answered well, "
+            f"{bad:,} failed by a bad version, {lost:,} lost by routing"
         )
 
     def where_to_look(self, *, keep: bool) -> None:
         """Name what can be asked, and how, while all of it runs."""
         addresses = json.loads((self.stage.data / "daemon.json").read_text(encoding="utf-8"))
-        option = f"--data-dir {self.stage.data}"
+        program = shlex.quote(os.path.relpath(sys.argv[0])) if "/" in sys.argv[0] else sys.argv[0]
         self.say()
-        self.say("Where to look" if keep else "Where to look (make demo KEEP=1 leaves all of it running)", "bold")
+        if keep:
+            self.say("Where to look", "bold")
+            self.say(f"  {'first':<13}export PRODSPRINT_DATA_DIR={shlex.quote(str(self.stage.data))}")
+        else:
+            self.say("Where to look, had it been left running (make demo KEEP=1)", "bold")
         for what, how in (
-            ("status", f"prodsprint status {option}"),
-            ("the reasons", f"prodsprint history {KEY} {option}    and    prodsprint why {KEY} {option}"),
-            ("the audit", f"prodsprint events list {option}    and    prodsprint audit verify {option}"),
+            ("status", f"{program} status"),
+            ("the reasons", f"{program} why {KEY}"),
+            ("", f"{program} history {KEY}"),
+            ("the audit", f"{program} events list"),
+            ("", f"{program} audit verify"),
             ("metrics", f"http://{addresses['http']}/metrics"),
             ("gRPC", f"{addresses['grpc']}, with the token in {self.stage.data / 'token'}"),
             ("the service", f"http://127.0.0.1:{self.stage.port}/"),
             ("the manifest", f"{self.stage.folder / 'config' / 'prodsprint.yaml'}: commit a change, and watch"),
         ):
-            self.say(f"  {what:<12} {how}")
+            self.say(f"  {what:<13}{how}")
         if keep:
-            self.say(f"  {'to end it':<12} prodsprint demo --stop {self.stage.folder}")
+            self.say(f"  {'to end it':<13}{program} demo --stop {shlex.quote(str(self.stage.folder))}")

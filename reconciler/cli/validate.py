@@ -44,6 +44,9 @@ def run(args: argparse.Namespace) -> int:
         output.write("\n".join(str(one) for one in snapshot.problems))
     else:
         names = ", ".join(str(key) for key in sorted(snapshot.desired))
-        files, environments = output.count(len(snapshot.files), "file"), output.count(len(snapshot.desired), "environment")
+        files, environments = (
+            output.count(len(snapshot.files), "file"),
+            output.count(len(snapshot.desired), "environment"),
+        )
         output.write(f"fine: {files}, {environments} ({names})")
     return ExitCode.ERROR if problems else ExitCode.OK

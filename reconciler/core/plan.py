@@ -135,19 +135,24 @@ def ready(observed: Observed, digest: str) -> int:
     return sum(1 for one in observed.instances if one.digest == digest and one.status is InstanceStatus.READY)
 
 
-def endpoints(observed: Observed, digest: str) -> tuple[str, ...]:
-    """Where requests for a release can go: its ready instances, or, when none is, whatever of it still listens."""
+def endpoints(observed: Observed, digest: str, count: int | None = None) -> tuple[str, ...]:
+    """Where requests for a release can go: its ready instances, or, when none is, whatever of it still listens.
+
+    Of more than ``count`` instances, those that are about to be stopped are left out as long as another one is ready.
+    """
     mine = [one for one in observed.instances if one.digest == digest and one.endpoint]
     best = [one for one in mine if one.status is InstanceStatus.READY]
+    staying = [one for one in best if count is None or one.ordinal < count]
     listening = [one for one in mine if one.status is InstanceStatus.UNHEALTHY]
-    return tuple(one.endpoint for one in sorted(best or listening, key=lambda one: one.ordinal))
+    return tuple(one.endpoint for one in sorted(staying or best or listening, key=lambda one: one.ordinal))
 
 
-def traffic_for(route: Route, observed: Observed) -> Traffic:
-    """The split of a route with the endpoints of the moment."""
+def traffic_for(route: Route, observed: Observed, actions: tuple[Action, ...] = ()) -> Traffic:
+    """The split of a route with the endpoints of the moment, without those that ``actions`` are about to stop."""
+    counts = {action.digest: action.count for action in actions if isinstance(action, Scale) and action.count}
 
     def side(digest: str | None) -> Backend | None:
-        return None if digest is None else Backend(digest, endpoints(observed, digest))
+        return None if digest is None else Backend(digest, endpoints(observed, digest, counts.get(digest)))
 
     return Traffic(route.port, side(route.stable), side(route.canary), route.weight)
 
@@ -187,7 +192,7 @@ def due(
     actions: list[Action] = []
     blocked = ""
     for action in plan.actions:
-        if _done(action, observed) and not (fresh and isinstance(action, SetRoute)):
+        if _done(action, observed, plan) and not (fresh and isinstance(action, SetRoute)):
             continue
         wait = _waits_for(action, observed, now, drained_at, drain)
         blocked = blocked or wait
@@ -196,11 +201,11 @@ def due(
     return Due(tuple(actions), blocked, finished=not actions and not blocked)
 
 
-def _done(action: Action, observed: Observed) -> bool:
+def _done(action: Action, observed: Observed, plan: Plan) -> bool:
     if isinstance(action, SetRoute):
         if action.route.stable is None and action.route.canary is None:
             return observed.traffic is None
-        return observed.traffic == traffic_for(action.route, observed)
+        return observed.traffic == traffic_for(action.route, observed, plan.actions)
     mine = [one for one in observed.instances if one.digest == action.digest]
     if sorted(one.ordinal for one in mine) != list(range(action.count)):
         return False
@@ -219,9 +224,20 @@ def _waits_for(action: Action, observed: Observed, now: Instant, drained_at: Ins
         return ""
     if action.count == 0 and _serving(action.digest, observed.traffic):
         return f"{short(action.digest)} still gets traffic"
+    if action.count and _leaving(action, observed):
+        return f"instances of {short(action.digest)} that are to be stopped still get traffic"
     if action.count == 0 and (drained_at is None or now.since(drained_at) < drain):
         return f"requests in flight to {short(action.digest)} get {drain:g} s to finish"
     return ""
+
+
+def _leaving(action: Scale, observed: Observed) -> bool:
+    """Whether requests still go to an instance that the action stops, although they could go to one that stays."""
+    stay = endpoints(observed, action.digest, action.count)
+    sides = (observed.traffic.stable, observed.traffic.canary) if observed.traffic else ()
+    there = {endpoint for side in sides if side and side.digest == action.digest for endpoint in side.endpoints}
+    gone = [x for x in observed.instances if x.digest == action.digest and x.ordinal >= action.count]
+    return any(one.endpoint in there - set(stay) for one in gone)
 
 
 def _moves_nothing(route: Route, observed: Observed) -> bool:

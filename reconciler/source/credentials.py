@@ -38,6 +38,8 @@ def read_credentials(file: Path | None) -> Credentials:
         raise TerminalError(f"{file}: {error.strerror}") from None
     except YAMLError as error:
         raise TerminalError(f"{file}: {error}") from None
+    except UnicodeDecodeError:
+        raise TerminalError(f"{file}: expected YAML in UTF-8; see docs/sources.md") from None
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -18,7 +18,7 @@ LEAVES_HOME = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork(
 def flood():
     """Write 60 MB as fast as somebody reads."""
     for _ in range(60_000):
-        print("all is well, " * 77)
+        sys.stdout.write("all is well, " * 77 + "\n")
 
 
 if FAULT == "exits":

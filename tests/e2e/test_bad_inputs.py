@@ -19,6 +19,8 @@ workspace: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]
 source: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]
 version: [*c, *c, *c, *c, *c, *c, *c, *c, *c]
 """
+CANARIES = {"crashing": "crashes", "hanging": "hangs"}
+"""Projects that serve well, and the faulty version that each is asked for next."""
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +36,15 @@ def place() -> Iterator[Ground]:
             exits=found.manifest("exits", "exits"),
             sick=found.manifest("sick", "broken", process={"health": "/", "startDeadline": "500ms"}),
             late=found.manifest("late", "broken", process={"health": "/"}, release={"progressDeadline": "1s"}),
-            crashing=found.manifest("crashing", "v1"),
-            hanging=found.manifest("hanging", "v1"),
+            **{name: found.manifest(name, "v1") for name in CANARIES},
             forking=found.manifest("forking", "forks", release=ALL_AT_ONCE),
             stubborn=found.manifest("stubborn", "stubborn", release=ALL_AT_ONCE, process=stubborn),
             flooding=found.manifest("flooding", "floods", release=ALL_AT_ONCE),
         )
-        found.ended("good", 1)
-        found.traffic("good")
+        for name in ("good", *CANARIES):
+            found.ended(name, 1)
+        found.traffic("good", *CANARIES)
+        found.commit(**{name: found.manifest(name, fault, release={"bake": "30s"}) for name, fault in CANARIES.items()})
         yield found
 
 
@@ -86,15 +89,12 @@ def test_a_flooded_log_stays_within_its_bounds_and_harms_nobody(place: Ground) -
     assert place.ended("flooding", 1).result == "promoted"
     (name,) = place.pids("flooding")
     logs = place.folder("flooding") / name
-    place.until(lambda: (logs / "log.2").exists(), what="the log is rotated twice")
+    place.until((logs / "log.2").exists, what="the log is rotated twice")
     assert sum(path.stat().st_size for path in logs.glob("log*")) < 35_000_000
     assert place.environment("flooding").health_status == "Healthy"
 
 
 def test_a_canary_that_crashes_is_rolled_back_at_once(place: Ground) -> None:
-    place.ended("crashing", 1)
-    place.traffic("crashing")
-    place.want("crashing", "crashes", release={"bake": "30s"})
     attempt = place.ended("crashing", 2)
     assert attempt.result == "rolled_back"
     assert "the canary went down by itself 1 time: " in attempt.reason
@@ -106,9 +106,6 @@ def test_a_canary_that_crashes_is_rolled_back_at_once(place: Ground) -> None:
 
 
 def test_a_canary_that_answers_nothing_is_rolled_back(place: Ground) -> None:
-    place.ended("hanging", 1)
-    place.traffic("hanging")
-    place.want("hanging", "hangs", release={"bake": "30s"})
     attempt = place.ended("hanging", 2)
     assert attempt.result == "rolled_back"
     assert "canary answered none of the" in attempt.reason

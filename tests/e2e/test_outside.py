@@ -7,7 +7,6 @@ import hmac
 import json
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from envoys import require_envoy
@@ -35,12 +34,15 @@ def place(hook: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     secret.write_text("the key that signs\n")
     secret.chmod(0o600)
     dead = f"http://127.0.0.1:{free_port()}"
-    with tcp(mute) as port, ground(
-        config_repo=f"http://127.0.0.1:{port}/config.git",
-        prometheus=dead,
-        webhook=hook.url,
-        webhook_secret=str(secret),
-    ) as found:
+    with (
+        tcp(mute) as port,
+        ground(
+            config_repo=f"http://127.0.0.1:{port}/config.git",
+            prometheus=dead,
+            webhook=hook.url,
+            webhook_secret=str(secret),
+        ) as found,
+    ):
         yield found
 
 
@@ -96,7 +98,8 @@ def test_a_dead_metrics_source_holds_the_canary_and_abort_works(place: Ground) -
 
 
 def test_environments_are_passed_in_order(place: Ground) -> None:
-    staging = {"name": "staging", "port": free_port(), "release": {"bake": "3s"}, "analysis": {"interval": "200ms"}}
+    quick = {"interval": "200ms"}
+    staging = {"name": "staging", "port": free_port(), "release": {"bake": "1s", "drain": "0s"}, "analysis": quick}
     place.serve("ordered", before={"staging": staging}, release=ALL_AT_ONCE)
     place.want("ordered", "v2")
     place.says("ordered", "staging has not certified v2", "the rollout in staging")
@@ -118,5 +121,5 @@ def test_events_arrive_signed_and_dead_letters_are_sent_again(place: Ground, hoo
     hook.answer, before = Answer(), len(hook.got)
     for letter in letters:
         assert place.cli("events", "replay", letter)[0] == 0
-    place.until(lambda: len(hook.got) >= before + len(letters))
+    place.until(lambda: len(hook.got) >= before + len(letters), 10, "they are sent again at once")
     place.until(lambda: "no notification has failed for good" in place.cli("events", "dead")[1])

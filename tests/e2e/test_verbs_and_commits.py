@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from envoys import require_envoy
-from ground import ALL_AT_ONCE, Ground, ground, lost
+from ground import Ground, ground, lost
 
 pytestmark = pytest.mark.e2e
 
@@ -23,8 +23,7 @@ def place() -> Iterator[Ground]:
     require_envoy()
     with ground() as found:
         found.serve("swift", "back", "verbs", "bad")
-        for name in ("swift", "back", "verbs", "bad"):
-            found.traffic(name, 60)
+        found.traffic("swift", "back", "verbs", "bad", rate=120)
         yield found
 
 
@@ -150,5 +149,7 @@ def test_rollback_needs_neither_repo(place: Ground) -> None:
 def test_no_request_was_lost_in_all_that(place: Ground) -> None:
     counts = {name: place.end_traffic(name) for name in ("swift", "back", "verbs", "bad")}
     assert {name: lost(one) for name, one in counts.items()} == {name: {} for name in counts}
-    good = {code for one in counts.values() for version, codes in one.answered.items() if version != "bad" for code in codes}
+    good = {
+        code for one in counts.values() for version, codes in one.answered.items() if version != "bad" for code in codes
+    }
     assert good == {"200"}

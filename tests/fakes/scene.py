@@ -72,7 +72,7 @@ class Scene:
                 mine = instances(releases[action.digest], action.count)
                 self.observed = replace(self.observed, instances=(*others, *mine))
             else:
-                traffic = traffic_for(action.route, self.observed)
+                traffic = traffic_for(action.route, self.observed, decision.state.plan.actions)
                 served = traffic.stable or traffic.canary
                 self.observed = replace(self.observed, traffic=traffic if served else None)
         self.seconds += 0.1

@@ -117,11 +117,11 @@ class Story:
 
     def _commits(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
         strategy = self._strategy(chance)
-        size = chance.choice((1, 2, 3, 5))
         versions = ["good-1"] if chance.random() < 0.9 else []
         versions += chance.choices(tuple(TRUTHS), k=chance.choice((1, 2, 3, 4)))
         moment = 0.0
         for version in versions:
+            size = chance.choice((1, 2, 3, 5))
             for key in scheduler.keys:
                 after = KEY.environment if key is not KEY else None
                 wanted = desired(version, key, strategy=strategy, instances=size, after=after)

@@ -55,7 +55,7 @@ class World:
         self.fails: dict[str, float] = {}
         """The true share of failures by release digest."""
         self.lost = 0
-        """Requests that met a side without one instance that listens."""
+        """Requests that met an endpoint where nothing listens."""
         self.seen: dict[Key, Seen] = {}
         self._chance = random.Random(f"traffic {seed}")
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -78,6 +78,10 @@ class World:
     def crashed(self, digest: str) -> bool:
         """Whether an instance of a release ever went down by itself: then the release may be blamed for it."""
         return digest in self._crashed
+
+    def any_crashed(self) -> bool:
+        """Whether any instance ever went down by itself: only then may requests be lost."""
+        return bool(self._crashed)
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -136,11 +140,12 @@ class World:
         listening = {one.endpoint for one in self.target.running(key) if one.status is InstanceStatus.READY}
         if not requests:
             self.metrics.record(key, role, 0, 0)
-        elif listening & set(side.endpoints):
-            self.metrics.record(key, role, requests, self._binomial(requests, self.fails[side.digest]))
         else:
-            self.lost += requests
-            self.metrics.record(key, role, requests, requests)
+            gone = sum(endpoint not in listening for endpoint in side.endpoints)
+            lost = requests * gone // len(side.endpoints) if side.endpoints else requests
+            self.lost += lost
+            failed = self._binomial(requests - lost, self.fails[side.digest])
+            self.metrics.record(key, role, requests, lost + failed)
 
     def _binomial(self, n: int, p: float) -> int:
         if p <= 0 or p >= 1:

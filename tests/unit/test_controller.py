@@ -29,9 +29,7 @@ class Desk:
         self.target = FakeTarget(self.clock)
         self.told: list[tuple[str, bool]] = []
         router, metrics = FakeRouter(self.clock), FakeMetrics(self.clock)
-        ports = Ports(
-            self.clock, store, self.desires, lambda _: self.target, lambda _: router, lambda _: metrics
-        )
+        ports = Ports(self.clock, store, self.desires, lambda _: self.target, lambda _: router, lambda _: metrics)
         self.queue: WorkQueue[Key] = WorkQueue(self.clock.seconds)
         self.controller = Controller(ports, self.queue, self.watch, lambda seconds: seconds)
 

@@ -175,3 +175,14 @@ def test_the_time_of_a_decision_is_the_clocks(place):
     look = place.look()
     assert isinstance(look.inputs.now, Instant)
     assert look.inputs.now.mono == 1000.0
+
+
+def test_no_instance_is_stopped_while_requests_go_to_it(place):
+    place.release("v1", instances=5)
+    place.router.delay = 0.3
+    place.desires.commit(desired("v1", instances=2))
+    for _ in range(30):
+        place.look()
+        listening = {one.endpoint for one in place.target.running(KEY)}
+        assert set(place.router.in_force(KEY).stable.endpoints) <= listening
+    assert len(place.target.running(KEY)) == 2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fakes.values import instances, release
+from fakes.values import KEY, at, instances, release
 
-from reconciler.core.plan import alone, endpoints, in_force, observed_weight
-from reconciler.core.state import Backend, InstanceStatus, Observed, Route, Traffic
+from reconciler.core.plan import alone, due, endpoints, in_force, next_plan, observed_weight, traffic_for
+from reconciler.core.state import Backend, InstanceStatus, KeyState, Observed, Route, Traffic
 
 V1, V2 = release("v1", instances=4), release("v2", instances=4)
 
@@ -41,3 +41,34 @@ def test_a_split_is_in_force_by_digests_and_weight_whatever_its_endpoints():
 def test_the_canarys_share_is_what_is_in_force():
     found = (None, traffic(V1), traffic(V1, V2, 500), traffic(None, V2, 500))
     assert [observed_weight(one) for one in found] == [0, 0, 500, 10_000]
+
+
+# --- fewer instances -------------------------------------------------------------------------------------------------
+
+FEWER = release("v1", instances=2)
+PLAN = next_plan(KeyState(KEY, stable=FEWER), "fewer are asked for")
+SCALE, ROUTE = PLAN.actions
+
+
+def test_fewer_instances_lose_their_traffic_before_they_are_stopped():
+    here = instances(V1, 4)
+    found = due(PLAN, Observed(here, traffic(V1, count=4)), at(), None, 5.0)
+    assert found.actions == (ROUTE,)
+    assert "still get traffic" in found.blocked
+    split = traffic_for(ROUTE.route, Observed(here), PLAN.actions)
+    assert split.stable.endpoints == tuple(one.endpoint for one in here[:2])
+    assert due(PLAN, Observed(here, split), at(), None, 5.0).actions == (SCALE,)
+    assert due(PLAN, Observed(here[:2], split), at(), None, 5.0).finished
+
+
+def test_an_instance_that_is_to_be_stopped_serves_as_long_as_no_other_does():
+    down = tuple(replace(one, status=InstanceStatus.STARTING) for one in instances(V1, 2))
+    here = (*down, *instances(V1, 4)[2:])
+    split = traffic_for(ROUTE.route, Observed(here), PLAN.actions)
+    assert split.stable.endpoints == tuple(one.endpoint for one in here[2:])
+    assert SCALE in due(PLAN, Observed(here, split), at(), None, 5.0).actions
+
+
+def test_more_instances_are_started_while_the_others_serve():
+    here = instances(V1, 1)
+    assert due(PLAN, Observed(here, traffic(V1, count=1)), at(), None, 5.0).actions == (SCALE,)
