@@ -48,15 +48,16 @@ def _weigh(fold: Fold, step: Step, bar: Bar, *, current: bool) -> tuple[Verdict,
     if incident:
         return Verdict.INCONCLUSIVE, incident
     shown = _failures_shown(fold, bar)
+    compared = _latency_compared(fold, step)
     missing = [
         *_requests_missing(fold, step, current=current),
         *([] if shown else [_failures_missing(fold, bar)]),
-        *_latency_missing(fold, bar),
+        *(_latency_missing(fold, bar) if compared else []),
     ]
     if missing:
         return Verdict.INCONCLUSIVE, f"{_counts(fold)}: needs " + " and ".join(missing)
     sure = f"{_percent(1 - fold.policy.false_pass)} sure"
-    latency = "latency no worse" if fold.latency.edges else "latency not judged (no timed control requests)"
+    latency = "latency no worse" if compared else "latency not judged (no timed control requests beside it)"
     return Verdict.HEALTHY, f"{_counts(fold)}: {shown}, {sure}; {latency}"
 
 
@@ -102,6 +103,14 @@ def _failures_missing(fold: Fold, bar: Bar) -> str:
     more = fold.failures.kept.more_for(bar.share, -log(fold.policy.false_pass)) / fold.failures.pass_gamma
     count = f"about {_round_up(more):,} more canary requests without a failure"
     return f"{count} to show that it fails less than {_percent(bar.share)}"
+
+
+def _latency_compared(fold: Fold, step: Step) -> bool:
+    """Whether the control's latency is there to compare with; a step with all traffic leaves none for a first comparison."""
+    if not fold.latency.edges:
+        return False
+    requests, _, others, _ = fold.latency.totals[0]
+    return step.weight < FULL_WEIGHT or (requests > 0 and others > 0)
 
 
 def _latency_missing(fold: Fold, bar: Bar) -> list[str]:

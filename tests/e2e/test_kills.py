@@ -94,8 +94,21 @@ def test_a_daemon_killed_at_any_moment_completes_the_rollout(place: Ground) -> N
     assert set(counts.answered) == {"v1", "v2", "v3"}
 
 
-def test_a_killed_envoy_comes_back_with_its_weights_and_blames_no_canary(place: Ground) -> None:
+def test_a_daemon_killed_on_the_way_back_finishes_it(place: Ground) -> None:
     place.traffic("shop", rate=200)
+    place.want("shop", "bad", release={"bake": "20s", "drain": "1s"})
+    place.until(lambda: place.environment("shop").rollout.phase == "rolling_back")
+    kill_and_restart(place)
+    attempt = place.ended("shop", 4)
+    assert (attempt.version, attempt.result) == ("bad", "rolled_back")
+    assert attempt.bad_requests >= sum(place.stage.traffic("traffic-shop").answered["bad"].values())
+    assert len(events_at(place, "rollout.rolling_back")) == 1
+    place.says("shop", "is quarantined: canary failed")
+    assert all(name.endswith(("-0", "-1")) for name in place.pids("shop"))
+    assert len(place.pids("shop")) == 2
+
+
+def test_a_killed_envoy_comes_back_with_its_weights_and_blames_no_canary(place: Ground) -> None:
     place.want("shop", "v4", release={"bake": "2s"})
     place.until(lambda: (seen := analysis(place)) and seen.canary_requests > 100)
     envoy = place.envoy()
@@ -104,7 +117,7 @@ def test_a_killed_envoy_comes_back_with_its_weights_and_blames_no_canary(place: 
     seen = place.until(lambda: (now := place.environment("shop")) and not now.observation_error and now)
     assert seen.rollout.phase == "stepping"
     assert (seen.traffic.weight, seen.traffic.port) == (5000, place.ports["shop"])
-    attempt = place.ended("shop", 4)
+    attempt = place.ended("shop", 5)
     assert attempt.result == "promoted"
     answered = place.stage.traffic("traffic-shop").answered["v4"]["200"]
     place.until(

@@ -80,7 +80,7 @@ def test_what_was_rolled_back_is_not_tried_again_but_a_new_commit_is(place: Grou
 def test_abort_goes_back_once_and_is_refused_when_nothing_is_in_progress(place: Ground) -> None:
     code, words = place.act("abort", "verbs")
     assert (code, "refused: nothing is in progress" in words) == (3, True)
-    place.want("verbs", "v2", release={**LONG, "drain": "1s"})
+    place.want("verbs", "v2", release={**LONG, "drain": "2s"})
     place.canary("verbs")
     assert place.act("abort", "verbs", "it smells")[0] == 0
     code, words = place.act("abort", "verbs", "I said it smells")

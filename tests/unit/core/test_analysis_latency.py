@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reconciler.core.analysis import analyse
 from reconciler.core.latency import Edge, choose
-from reconciler.core.state import ControlHistory, Counters
+from reconciler.core.state import FULL_WEIGHT, ControlHistory, Counters, Step
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -142,3 +142,13 @@ def test_without_timed_control_requests_latency_is_not_judged_and_that_is_said()
         log.tick((25, 0), (475, 0))
     assert judged(log).verdict == "healthy"
     assert "latency not judged" in judged(log).reason
+
+
+def test_a_single_step_with_all_traffic_leaves_no_control_to_compare_latency_with():
+    log = Log(baseline=1000)
+    log.weight = FULL_WEIGHT
+    for _ in range(5):
+        serve(log, ((5, 80), (15, 20)), theirs=())
+    found = analyse(POLICY, (Step(FULL_WEIGHT, 1),), 0, tuple(log.ticks), ControlHistory(), log.now)
+    assert found.verdict == "healthy"
+    assert "latency not judged" in found.reason
