@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from reconciler import registry
+from reconciler.breaker import Breaker
 from reconciler.core.outcome import TerminalError
 from reconciler.ports import Checkouts, Clock, Host, MetricsSource, Notifier, Router, Target
 from reconciler.settings import Settings
@@ -65,7 +66,8 @@ class Adapters:
                     "analysis.source is prometheus, but the daemon was started without --prometheus URL"
                 )
             given = {"url": self._settings.prometheus}
-        return kind.open(self._host("metric_sources", name), kind.config.model_validate(given))
+        source = kind.open(self._host("metric_sources", name), kind.config.model_validate(given))
+        return Breaker(source, self._clock)
 
     def notifiers(self) -> dict[str, Notifier]:
         """The notifiers that events go to: the log, and the webhook when one is configured."""

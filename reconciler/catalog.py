@@ -1,7 +1,8 @@
 """What git asks for: the compiled manifests of the newest commit, and the repos that they name.
 
-Repos are polled by name through one work queue, so that a slow or dead remote delays only itself and is never asked twice at
-the same time. Reading and compiling use local mirrors alone; what was compiled stays in force while a remote is away.
+Repos are polled by name through work queues, so that a slow or dead remote is never asked twice at the same time; the config
+repo and compiling have a queue of their own, which no service repo can hold up. Reading and compiling use local mirrors
+alone; what was compiled stays in force while a remote is away.
 """
 
 from __future__ import annotations
@@ -36,10 +37,18 @@ class Catalog:
     changed: Callable[[frozenset[Key]], None]
     watch: Callable[[str, str, float], None]
     jitter: Callable[[float], float]
+    first: WorkQueue[str] = field(init=False)
+    """The config repo and COMPILE; ``queue`` has the service repos."""
     snapshot: Snapshot | None = None
     trouble: dict[str, str] = field(default_factory=dict)
-    """What is wrong with a repo now, by URL."""
+    """Why the last fetch of a repo failed, by URL, or compiling, by COMPILE."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Why a mirror could not be read by the last compilation, by URL."""
     failures: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        clock = self.clock
+        self.first = WorkQueue(lambda: clock.now().mono)
 
     # --- what git asks for ---
 
@@ -47,14 +56,16 @@ class Catalog:
         """See ``reconcile.Desires``."""
         snapshot = self.snapshot
         if snapshot is None:
-            return None, self.trouble.get(self.config_repo, "the config repo has not been read yet")
+            return None, self.away() or "the config repo has not been read yet"
         return snapshot.desired.get(key), self.problem(key)
 
     def problem(self, key: Key) -> str:
         """What is wrong with what git asks for this key; empty when nothing is."""
         snapshot = self.snapshot
         found = snapshot.key_problems.get(key, "") if snapshot else ""
-        cause = next((words for url, words in self.trouble.items() if url and url in found), "")
+        reasons = {**self.unread, **self.trouble}
+        named = max((url for url in reasons if url and url in found), key=len, default="")
+        cause = reasons.get(named, "") if named else ""
         return f"{found} ({cause})" if cause else found
 
     def known(self) -> frozenset[Key]:
@@ -68,8 +79,8 @@ class Catalog:
 
     def away(self) -> str:
         """Why newer commits of the config repo are not seen; empty when they are."""
-        trouble = self.trouble.get(self.config_repo)
-        if trouble is None:
+        trouble = self.trouble.get(self.config_repo) or self.trouble.get(COMPILE)
+        if not trouble:
             return ""
         if self.snapshot is None:
             return f"the config repo cannot be read: {trouble}"
@@ -83,54 +94,92 @@ class Catalog:
 
     def poll_config(self) -> None:
         """Have the config repo looked at soon."""
-        self.queue.add(self.config_repo)
+        self.add(self.config_repo)
 
     def poll_sources(self) -> None:
         """Have every service repo looked at soon."""
         for source in self.sources():
-            self.queue.add(source)
+            self.add(source)
+
+    def add(self, name: str, delay: float = 0.0) -> None:
+        """Have a repo fetched, or COMPILE done, after ``delay`` seconds at the latest."""
+        (self.first if name in {COMPILE, self.config_repo} else self.queue).add(name, delay)
 
     def run(self) -> None:
-        """Work on polls until the queue is closed. Any number of workers may do so at the same time."""
-        while (name := self.queue.take()) is not None:
-            self.queue.done(name, self.process(name))
+        """Fetch service repos until ``close``. Any number of workers may do so at the same time."""
+        self._work(self.queue)
+
+    def run_first(self) -> None:
+        """Fetch the config repo and compile until ``close``. Any number of workers may do so at the same time."""
+        self._work(self.first)
+
+    def _work(self, queue: WorkQueue[str]) -> None:
+        while (name := queue.take()) is not None:
+            queue.done(name, self.process(name))
+
+    def depth(self) -> tuple[int, float]:
+        """How many repos are overdue, and for how many seconds the oldest of them has been."""
+        (few, older), (many, old) = self.first.depth(), self.queue.depth()
+        return few + many, max(older, old)
+
+    def close(self) -> None:
+        """Let every worker go."""
+        self.first.close()
+        self.queue.close()
 
     def process(self, name: str) -> float | None:
         """Fetch one repo, or compile; returns the delay after which it has to be tried again by itself, if any."""
         try:
-            return self.compile() if name == COMPILE else self._fetch(name)
+            if name == COMPILE:
+                self.compile()
+                self._recovered(name)
+                return None
+            return self._fetch(name)
+        except (TransientError, TerminalError) as error:
+            return self._failed(name, str(error))
         except Exception as error:  # one repo's bug must not end the polling of all the others
             log.exception("%s: unexpected error", name or "compiling the manifests")
-            self.trouble[name] = repr(error)
-            return self.jitter(backoff(5))
+            return self._failed(name, repr(error))
 
     def _fetch(self, url: str) -> float | None:
+        if url != self.config_repo and url not in self.sources():
+            self._recovered(url)  # nobody names it any more
+            return None
         started = self.clock.now()
+        before = self.trouble.get(url)
         try:
             result = self.mirrors.fetch(url)
         except (TransientError, TerminalError) as error:
-            self.failures[url] = self.failures.get(url, 0) + 1
-            if self.trouble.get(url) != str(error):
-                log.warning("%s", error, extra={"repo": url})
-            self.trouble[url] = str(error)
             self.watch(url, "error", self.clock.now().since(started))
-            self.queue.add(COMPILE)  # so that the reason reaches those who wait for this repo
-            return self.jitter(backoff(self.failures[url]))
+            delay = self._failed(url, str(error))
+            if before != str(error):
+                self.add(COMPILE)  # so that the reason reaches those who wait for this repo
+            return delay
         self.watch(url, "success", self.clock.now().since(started))
-        recovered = self.trouble.pop(url, None) is not None
-        self.failures.pop(url, None)
-        if result.changed or recovered or (self.snapshot is None and url == self.config_repo):
-            self.queue.add(COMPILE)
+        self._recovered(url)
+        if result.changed or before is not None or self.snapshot is None:
+            self.add(COMPILE)
         return None
+
+    def _failed(self, name: str, error: str) -> float:
+        self.failures[name] = self.failures.get(name, 0) + 1
+        if self.trouble.get(name) != error:
+            log.warning("%s", error, extra={"repo": name})
+        self.trouble[name] = error
+        return self.jitter(backoff(self.failures[name]))
+
+    def _recovered(self, name: str) -> None:
+        self.trouble.pop(name, None)
+        self.failures.pop(name, None)
 
     # --- compiling ---
 
-    def compile(self) -> float | None:
-        """Compile the newest commit that the mirror holds, and tell what changed."""
+    def compile(self) -> None:
+        """Compile the newest commit that the mirror holds, and tell what changed. Raises TransientError or TerminalError."""
         before = self.snapshot
         commit = self._head()
         if commit is None:
-            return None
+            return
         if (
             before is not None
             and before.commit != commit
@@ -138,6 +187,7 @@ class Catalog:
         ):
             log.warning("history of the config repo was rewritten: %s is no ancestor of %s", before.commit, commit)
         files, refused = self._read(commit, before)
+        self.unread = {}
         snapshot = compile_snapshot(commit, files, self._resolve, before, refused)
         self.snapshot = snapshot
         self._fetch_missing(snapshot)
@@ -152,7 +202,6 @@ class Catalog:
             for problem in snapshot.problems:
                 log.warning("%s", problem)
         self.changed(keys)
-        return None
 
     def _read(self, commit: str, before: Snapshot | None) -> tuple[dict[str, tuple[str, bytes]], dict[str, str]]:
         """The manifests of a commit; the content of those that ``before`` has at the same path is left empty."""
@@ -163,7 +212,10 @@ class Catalog:
                 self.config_repo, commit
             )  # a manifest was moved: its content is needed after all
         files = {path: (blob, found.content.get(blob, b"")) for path, blob in found.paths.items()}
-        return files, dict(found.problems)
+        refused = dict(found.problems)
+        for folder, why in found.problems:  # what a folder held before may be in it still
+            refused |= {path: why for path in old if path.startswith(f"{folder}/") and path not in files}
+        return files, refused
 
     def _head(self) -> str | None:
         """The commit to compile. None leaves in force what was compiled before: an empty desired state deletes nothing."""
@@ -181,16 +233,14 @@ class Catalog:
     def _resolve(self, source: str, version: str) -> str | None:
         try:
             return self.mirrors.resolve(source, version)
-        except TransientError:  # not fetched yet, or being repaired: the fetch says what is wrong
-            return None
-        except TerminalError as error:
-            self.trouble[source] = str(error)
+        except (TransientError, TerminalError) as error:
+            self.unread[source] = str(error)
             return None
 
     def _fetch_missing(self, snapshot: Snapshot) -> None:
         for source, version in snapshot.wanted:
             if source not in self.failures and self._resolve(source, version) is None:
-                self.queue.add(source)
+                self.add(source)
 
 
 def changed_keys(before: Snapshot | None, after: Snapshot) -> frozenset[Key]:

@@ -27,6 +27,8 @@ class Controller:
     queue: WorkQueue[Key]
     watch: Callable[[Key, Look | None, str, float], None]
     jitter: Callable[[float], float]
+    undecided: Callable[[Key, Exception], None] = lambda _key, _error: None
+    """Told why a look came to no decision."""
     failures: dict[Key, int] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -54,16 +56,28 @@ class Controller:
         except StaleGenerationError:
             self.failures[key] = self.failures.get(key, 0) + 1
             result, again = "stale", backoff(self.failures[key], base=STALE_RETRY)
-        except TerminalError as error:
-            log.error("%s: %s", key, error, extra={"key": str(key)})  # noqa: TRY400  # the message says it all
-            result, again = "terminal_error", STALLED_RESYNC
-        except TransientError as error:
-            result, again = "transient_error", self._back_off(key, str(error))
-        except Exception as error:  # one key's bug must not take the worker of all the others
-            log.exception("%s: unexpected error", key, extra={"key": str(key)})
-            result, again = "error", self._back_off(key, repr(error))
-        self.watch(key, look, result, self.ports.clock.now().since(started))
+        except Exception as error:  # noqa: BLE001  # one key's bug must not take the worker of all the others
+            result, again = self._failed(key, error)
+            if look is None:
+                self._tell(key, self.undecided, key, error)
+        self._tell(key, self.watch, key, look, result, self.ports.clock.now().since(started))
         return again
+
+    def _failed(self, key: Key, error: Exception) -> tuple[str, float]:
+        if isinstance(error, TerminalError):
+            log.error("%s: %s", key, error, extra={"key": str(key)})
+            return "terminal_error", STALLED_RESYNC
+        if isinstance(error, TransientError):
+            return "transient_error", self._back_off(key, str(error))
+        log.error("%s: unexpected error", key, exc_info=error, extra={"key": str(key)})
+        return "error", self._back_off(key, repr(error))
+
+    def _tell(self, key: Key, listener: Callable[..., None], *words: object) -> None:
+        """Tell a listener. What goes wrong there is not this key's, and no reason to end the worker of all keys."""
+        try:
+            listener(*words)
+        except Exception:
+            log.exception("%s: what was found could not be passed on", key, extra={"key": str(key)})
 
     def _result(self, look: Look) -> str:
         if look.decision.changed:

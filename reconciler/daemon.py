@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
-import signal
+import select
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-
-from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from reconciler import __version__
 from reconciler.adapters import Adapters
 from reconciler.api.http import Pages, serve_http
 from reconciler.api.server import ApiSettings, serve
-from reconciler.catalog import Catalog
+from reconciler.catalog import COMPILE, Catalog
 from reconciler.clock import SystemClock, jitter
 from reconciler.controller import Controller
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Key
+from reconciler.core.state import Key, KeyState
+from reconciler.datadir import exclusive
 from reconciler.live import Live
 from reconciler.log import configure_logging
 from reconciler.outbox import Outbox
@@ -33,14 +27,20 @@ from reconciler.reconcile import Look, Ports, kept
 from reconciler.settings import Settings
 from reconciler.source.credentials import read_credentials
 from reconciler.source.git import Mirrors
+from reconciler.stopping import stop_signals
 from reconciler.store import open_store
 from reconciler.telemetry import Telemetry
+from reconciler.timer import Timer
 from reconciler.workqueue import WorkQueue
 
 log = logging.getLogger("reconciler.daemon")
 
 FETCHERS = 3
-"""Threads that wait for remotes."""
+"""Threads that wait for the remotes of services."""
+FIRST = 2
+"""Threads for the config repo and for compiling: one may wait for the remote while the other compiles."""
+FAILURE_SEEN = 0.5
+"""Most seconds until the failure of a thread begins to end the daemon; a signal does so at once."""
 LOOK_FOR_EVENTS = 30.0
 """Most seconds until undelivered events are looked for; new ones are told of at once."""
 STOP_SECONDS = 4.0
@@ -62,19 +62,22 @@ class Daemon:
         self.ready = False
         self.failure: BaseException | None = None
         self.news: dict[str, threading.Event] = {}
+        self.unkept: set[Key] = set()
+        """Keys whose target could not be told yet which files have to stay."""
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; returns the exit code. Raises TerminalError when it cannot start."""
         settings = self.settings
         json_lines = {"auto": None, "plain": False, "json": True}[settings.log_format]
         configure_logging(settings.log_level, json_lines=json_lines)
-        with exclusive(settings.data_dir):
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: self.stop.set())
+        os.umask(0o077)  # the shims give it back to what they run
+        with exclusive(settings.data_dir), stop_signals(self.stop) as signalled:
             self._build()
             try:
                 self._start()
-                self.stop.wait()
+                while not self.stop.is_set():
+                    select.select([signalled], [], [], FAILURE_SEEN)
+                    self._check_clock()
                 log.info("stopping; instances and router go on serving")
             finally:
                 self._shutdown()
@@ -98,7 +101,7 @@ class Daemon:
         self.live = Live(self.store, self.catalog, clock, self.queue.add, self._tell)
         targets, routers, metrics = self.adapters.targets, self.adapters.routers, self.adapters.metrics
         ports = Ports(clock, self.store, self.catalog, targets, routers, metrics, self.telemetry.measured)
-        self.controller = Controller(ports, self.queue, self._watch, jitter)
+        self.controller = Controller(ports, self.queue, self._watch, jitter, self.live.undecided)
 
     def _fetched(self, url: str, result: str, seconds: float) -> None:
         self.telemetry.git(url, "fetch", result, seconds, self.clock.now().wall)
@@ -117,32 +120,49 @@ class Daemon:
         if look is None:
             return
         self.telemetry.environment(self.live.saw(look))
-        if not look.decision.changed:
-            return
-        self._tell()
         before, state = look.inputs.state, look.decision.state
-        if before.certified != state.certified or (before.rollout and not state.rollout):
-            self._settled(key, look)
+        if look.decision.changed:
+            self._tell()
+            if before.certified != state.certified or (before.rollout and not state.rollout):
+                self._settled(key, look)
+        elif key in self.unkept:
+            self._keep(key, state)
 
     def _settled(self, key: Key, look: Look) -> None:
         state = look.decision.state
         if state.history and state.history[:1] != look.inputs.state.history[:1]:
             self.telemetry.rollout_ended(key, state.history[0])
-        if state.stable is not None:
-            self.adapters.targets(state.stable.desired.target).keep(key, kept(state))
         for other in self.live.after(key):
             self.queue.add(other)
+        self._keep(key, state)
+
+    def _keep(self, key: Key, state: KeyState) -> None:
+        """Let the target drop what is not needed any more. One that cannot do it now is asked at the next look."""
+        if state.stable is None:
+            return
+        try:
+            self.adapters.targets(state.stable.desired.target).keep(key, kept(state))
+        except Exception as error:  # noqa: BLE001  # old files are no reason to end anything
+            if key not in self.unkept:
+                log.warning("%s: old files stay for now: %s", key, error, extra={"key": str(key)})
+            self.unkept.add(key)
+        else:
+            self.unkept.discard(key)
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self.catalog.compile()
+        delay = self.catalog.process(COMPILE)
+        if delay is not None:
+            self.catalog.add(COMPILE, delay)
         self._wake_all(self.live.known())
         self._serve()
         for number in range(self.settings.workers):
             self._thread(f"worker-{number}", self.controller.run)
         for number in range(FETCHERS):
             self._thread(f"fetch-{number}", self.catalog.run)
+        for number in range(FIRST):
+            self._thread(f"config-{number}", self.catalog.run_first)
         for lane in self.outbox.lanes:
             self._thread(f"outbox-{lane}", partial(self._deliver, lane))
         self._schedule()
@@ -214,11 +234,7 @@ class Daemon:
 
     def _schedule(self) -> None:
         """The timer: it only puts names into queues, and never works itself."""
-        self.timer = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(1)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-            timezone="UTC",
-        )
+        self.timer = Timer(self.clock, self.telemetry.lag)
         settings = self.settings
         every = (
             (self.catalog.poll_config, settings.poll),
@@ -228,16 +244,16 @@ class Daemon:
             (self._tidy, 600.0),
         )
         for job, seconds in every:
-            self.timer.add_job(job, "interval", seconds=seconds, jitter=seconds * 0.1)
-        self.timer.add_listener(self._timed, EVENT_JOB_SUBMITTED)
+            self.timer.add(job, seconds)
         self.timer.start()
 
-    def _timed(self, event: JobSubmissionEvent) -> None:
-        self.telemetry.lag(max(0.0, self.clock.now().wall - event.scheduled_run_times[-1].timestamp()))
+    def _check_clock(self) -> None:
+        if self.timer.check():
+            log.warning("the clock of this machine was set; what is done at regular times is planned anew")
 
     def _measure(self) -> None:
-        for name, queue in (("keys", self.queue), ("repos", self.fetches)):
-            self.telemetry.queue(*queue.depth(), name)
+        self.telemetry.queue(*self.queue.depth(), "keys")
+        self.telemetry.queue(*self.catalog.depth(), "repos")
         self.telemetry.audited(self.store.head())
         self.telemetry.outbox(*self.store.backlog())
 
@@ -249,9 +265,9 @@ class Daemon:
         self.stop.set()
         self._tell()
         self.queue.close()
-        self.fetches.close()
+        self.catalog.close()
         if hasattr(self, "timer"):
-            self.timer.shutdown(wait=False)
+            self.timer.stop()
         deadline = self.clock.now().mono + STOP_SECONDS
         for thread in self.threads:
             thread.join(max(0.0, deadline - self.clock.now().mono))
@@ -263,26 +279,3 @@ class Daemon:
             notifier.close()
         self.store.close()
         (self.settings.data_dir / "daemon.json").unlink(missing_ok=True)
-
-
-@contextmanager
-def exclusive(data: Path) -> Iterator[None]:
-    """Hold the data directory against other daemons. Raises TerminalError when one has it, or it cannot be used."""
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (data / "lock").open("a+", encoding="ascii")
-    except OSError as error:
-        raise TerminalError(f"the data directory {data} cannot be used: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise TerminalError(
-                f"another daemon (process {holder}) works on {data}: stop it, or give this one its own --data-dir"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.catalog import Catalog
-from reconciler.core.outcome import TransientError
+from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.core.state import Key, KeyState, Request, Verb
 from reconciler.core.view import EnvironmentView
 from reconciler.core.waiting import Waiting
@@ -25,6 +25,8 @@ class Live:
     tell: Callable[[], None]
     """Says that there are events to deliver."""
     views: dict[Key, EnvironmentView] = field(default_factory=dict)
+    errors: dict[Key, Exception] = field(default_factory=dict)
+    """Why the last look at a key came to no decision."""
 
     def saw(self, look: Look) -> EnvironmentView:
         """Remember what a look came to."""
@@ -36,14 +38,20 @@ class Live:
             observed=look.inputs.observed,
             analysis=look.decision.analysis,
             problem=look.inputs.problem,
-            waiting=(*_trouble(look), *look.decision.waiting),
+            waiting=(*_trouble(look.trouble), *look.decision.waiting),
         )
         self.views[state.key] = view
+        self.errors.pop(state.key, None)
         return view
+
+    def undecided(self, key: Key, error: Exception) -> None:
+        """Remember why a look came to no decision; what was seen before stays."""
+        self.errors[key] = error
 
     def forget(self, key: Key) -> None:
         """Drop what was seen of a key that nobody names any more."""
         self.views.pop(key, None)
+        self.errors.pop(key, None)
 
     def known(self) -> frozenset[Key]:
         """Every key that a manifest asks for or that has a state."""
@@ -56,10 +64,12 @@ class Live:
     def environment(self, key: Key) -> EnvironmentView | None:
         """See ``api.Application``."""
         view = self.views.get(key) or self._remembered(key)
-        away = self.catalog.away()
-        if view is None or not away:
-            return view
-        return replace(view, waiting=(*view.waiting, Waiting("ConfigRepo", away, "whoever runs that repo", None, None)))
+        if view is None:
+            return None
+        error, away = self.errors.get(key), self.catalog.away()
+        before = _trouble(error)
+        after = (Waiting("ConfigRepo", away, "whoever runs that repo", None, None),) if away else ()
+        return replace(view, waiting=(*before, *view.waiting, *after)) if before or after else view
 
     def problems(self) -> tuple[str, ...]:
         """See ``api.Application``."""
@@ -67,7 +77,10 @@ class Live:
         return (*((away,) if away else ()), *map(str, self.catalog.problems()))
 
     def _remembered(self, key: Key) -> EnvironmentView | None:
-        state: KeyState = self.store.load(key)
+        try:
+            state = self.store.load(key)
+        except TerminalError as error:  # one state that cannot be read must not hide all the others
+            return EnvironmentView(key, None, KeyState(key), None, problem=str(error))
         if state.revision == 0 and key not in self.catalog.known():
             return None
         desired, problem = self.catalog.desired(key)
@@ -75,13 +88,21 @@ class Live:
 
     def submit(self, key: Key, verb: Verb, who: str, reason: str, until: float | None) -> int:
         """See ``api.Application``."""
-        request = Request(0, verb, who, reason, self.clock.now().wall, until)
+        request = self._bound(key, Request(0, verb, who, reason, self.clock.now().wall, until))
         number = self.store.submit(key, request)
         if verb is Verb.SYNC:
             self.catalog.poll_config()
             self.catalog.poll_sources()
         self.wake(key)
         return number
+
+    def _bound(self, key: Key, request: Request) -> Request:
+        """The request, for the attempt and step that whoever asks can see: what comes later was not meant."""
+        if request.verb not in {Verb.PROMOTE, Verb.ABORT}:
+            return request
+        view = self.views.get(key)
+        rollout = view.state.rollout if view else self.store.load(key).rollout
+        return request if rollout is None else replace(request, attempt=rollout.attempt, step=rollout.step)
 
     def replay(self, letter: int) -> bool:
         """See ``api.Application``."""
@@ -102,8 +123,9 @@ class Live:
         )
 
 
-def _trouble(look: Look) -> tuple[Waiting, ...]:
-    if look.trouble is None:
+def _trouble(error: Exception | None) -> tuple[Waiting, ...]:
+    if error is None:
         return ()
-    who = "nobody: it is tried again" if isinstance(look.trouble, TransientError) else "whoever mends that"
-    return (Waiting("Trouble", str(look.trouble), who, None, None),)
+    expected = isinstance(error, (TransientError, TerminalError))
+    who = "whoever mends that" if isinstance(error, TerminalError) else "nobody: it is tried again"
+    return (Waiting("Trouble", str(error) if expected else f"unexpected error: {error!r}", who, None, None),)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from reconciler.core.analysis import control_history
+from reconciler.core.analysis import Progress, control_history
 from reconciler.core.decide import RESYNC, decide
 from reconciler.core.digest import canonical, plain, release_digest
 from reconciler.core.gate import Predecessor
@@ -17,12 +17,14 @@ from reconciler.core.rollout import tick_due
 from reconciler.core.state import (
     ControlHistory,
     DesiredState,
+    Instance,
     Instant,
     Key,
     KeyState,
     Observed,
     Phase,
     Reading,
+    RolloutKind,
     Scale,
     Tick,
 )
@@ -54,6 +56,8 @@ class Ports:
     """Told of every reading, for those who show golden signals."""
     cache: dict[Key, tuple[int, int, tuple[Tick, ...]]] = field(default_factory=dict)
     """Ticks of the attempt in progress by key: (attempt, revision, ticks), so that a look reads none of them again."""
+    progress: dict[Key, Progress] = field(default_factory=dict)
+    """What has been made of them, by key, so that a look folds none of them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ def observe(key: Key, state: KeyState, ports: Ports) -> Inputs:
         problem=problem,
         observed=observed,
         ticks=_ticks(key, state, observed, now, ports),
+        progress=ports.progress.setdefault(key, Progress()) if state.rollout else None,
         control=_control(key, state, desired, ports),
         requests=ports.store.requests(key),
         predecessor=_predecessor(key, desired, ports),
@@ -114,12 +119,20 @@ def _settings(state: KeyState) -> DesiredState | None:
 def _observed(key: Key, state: KeyState, settings: DesiredState, ports: Ports) -> Observed:
     known = state.plan.releases if state.plan else ()
     targets = dict.fromkeys((settings.target, *(release.desired.target for release in known)))
+    instances: list[Instance] = []
+    errors: list[str] = []
+    for name in targets:
+        try:
+            instances.extend(ports.target(name).observe(key))
+        except (TransientError, TerminalError) as error:
+            errors.append(str(error))
+    whole = not errors
+    # Each for itself: the way back needs the router, whatever has become of the target.
     try:
-        instances = tuple(one for name in targets for one in ports.target(name).observe(key))
         traffic = ports.router(settings.router).observe(key)
     except (TransientError, TerminalError) as error:
-        return Observed(error=str(error))
-    return Observed(instances, traffic)
+        return Observed(tuple(instances), None, "; ".join((*errors, str(error))), instances_known=whole)
+    return Observed(tuple(instances), traffic, "; ".join(errors), instances_known=whole, traffic_known=True)
 
 
 def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: Ports) -> tuple[Tick, ...]:
@@ -135,7 +148,7 @@ def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: P
         reading = _read(key, rollout.release.desired, now, ports)
         baking = rollout.phase is Phase.STEPPING and rollout.confirmed is not None
         step, weight = rollout.step if baking else -1, observed_weight(observed.traffic)
-        tick = Tick(rollout.attempt, len(ticks) + 1, step, weight, reading)
+        tick = Tick(rollout.attempt, ticks[-1].seq + 1 if ticks else 1, step, weight, reading)
         ports.store.append(key, (tick,))
         ticks = (*ticks, tick)
     ports.cache[key] = (rollout.attempt, state.revision, ticks)
@@ -155,6 +168,7 @@ def _read(key: Key, settings: DesiredState, now: Instant, ports: Ports) -> Readi
 def _watch_control(key: Key, state: KeyState, now: Instant, ports: Ports) -> None:
     """Between rollouts the control's counters are read now and then: that is how its failures are known to clump or not."""
     ports.cache.pop(key, None)
+    ports.progress.pop(key, None)
     if state.stable is None:
         return
     last = ports.store.ticks(key, 0, limit=1)
@@ -177,7 +191,11 @@ def _predecessor(key: Key, desired: DesiredState | None, ports: Ports) -> Predec
         return None
     before = ports.store.load(Key(key.workspace, key.project, desired.after))
     serving = before.stable if before.certified else None
-    return Predecessor(desired.after, serving.desired.artifact.revision if serving else None)
+    barred = {row.digest for row in before.quarantined}
+    leaving = before.rollout is not None and before.rollout.kind is RolloutKind.ROLLBACK
+    if serving is None or leaving or serving.digest in barred:
+        return Predecessor(desired.after, None)
+    return Predecessor(desired.after, serving.desired.artifact.revision)
 
 
 # --- commit ----------------------------------------------------------------------------------------------------------
@@ -200,8 +218,9 @@ def commit(inputs: Inputs, decision: Decision, ports: Ports) -> None:
 
 def recorded(inputs: Inputs) -> str:
     """The inputs as they are kept for replay: ticks by reference, since they are in the log of their attempt."""
-    form = plain(inputs)
-    form["ticks"] = len(inputs.ticks)  # type: ignore[index]  # a dataclass becomes a dict
+    form = plain(replace(inputs, ticks=(), progress=None))
+    del form["progress"]  # type: ignore[attr-defined]  # a dataclass becomes a dict
+    form["ticks"] = len(inputs.ticks)  # type: ignore[index]
     return canonical(form)
 
 

@@ -43,7 +43,9 @@ class Settings(BaseModel):
     webhook: str = Field(default="", description="URL that events are posted to")
     webhook_secret: Path | None = Field(default=None, description="file with the key that signs them")
     prometheus: str = Field(default="", description="URL of a Prometheus, for `analysis.source: prometheus`")
-    log_format: Literal["auto", "plain", "json"] = Field(default="auto", description="auto: plain on a terminal, else json")
+    log_format: Literal["auto", "plain", "json"] = Field(
+        default="auto", description="auto: plain on a terminal, else json"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe level logged"
     )

@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from waiting import eventually
+
 from reconciler.core.digest import canonical, release_digest
 from reconciler.core.outcome import TerminalError
 from reconciler.core.state import (
@@ -14,6 +16,7 @@ from reconciler.core.state import (
     AnalysisPolicy,
     Artifact,
     DesiredState,
+    InstanceStatus,
     Key,
     Release,
     Step,
@@ -73,3 +76,19 @@ def release(
         path="prodsprint.yaml",
     )
     return Release(release_digest(desired), desired)
+
+
+def settle(target, wanted, count, generation, status=InstanceStatus.READY, key=KEY):
+    """Apply until that many instances of the release have that status; the instances."""
+
+    def done():
+        target.apply(key, wanted, count, generation)
+        found = [one for one in target.observe(key) if one.digest == wanted.digest]
+        return len(found) == count and all(one.status is status for one in found) and (found or True)
+
+    return eventually(done, 20, what=str(status))
+
+
+def folder_of(host, instance, key=KEY):
+    """Where the process target keeps an instance."""
+    return host.data / "instances" / key.workspace / key.project / key.environment / instance.id

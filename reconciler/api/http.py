@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,6 +25,7 @@ PATIENCE = 5.0
 MOST_CONNECTIONS = 64
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+HOST = re.compile(rb"\r\nhost:[ \t]*(?:\[([^\]\r]*)\]|([^:\r]*?))(?::\d*)?[ \t]*(?=\r\n)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,19 @@ class Pages:
     registry: CollectorRegistry
     unready: Callable[[], tuple[str, ...]]
 
-    def reply(self, head: bytes) -> tuple[Reply, bool]:
-        """The answer to a request's head, and whether its body is to be left out."""
+    def reply(self, head: bytes, *, any_host: bool = False) -> tuple[Reply, bool]:
+        """The answer to a request's head, and whether its body is to be left out.
+
+        Unless ``any_host``, a browser that was told that some name stands for this machine is turned away.
+        """
         parts = head.split(b"\r\n", 1)[0].split(b" ")
         if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
             return _plain(HTTPStatus.BAD_REQUEST), False
         method, path = parts[0], parts[1].split(b"?", 1)[0]
         if method not in {b"GET", b"HEAD"}:
             return _plain(HTTPStatus.METHOD_NOT_ALLOWED), False
+        if not any_host and not _names_this_machine(head):
+            return _plain(HTTPStatus.FORBIDDEN), method == b"HEAD"
         return self._page(path), method == b"HEAD"
 
     def _page(self, path: bytes) -> Reply:
@@ -79,6 +87,21 @@ class Pages:
         return _plain(HTTPStatus.NOT_FOUND)
 
 
+def _names_this_machine(head: bytes) -> bool:
+    """Whether the request's Host, where it has one, is ``localhost`` or an IP address: no name server has a say in these."""
+    named = head.lower().count(b"\r\nhost")
+    found = [(literal or name).decode("latin-1").lower() for literal, name in HOST.findall(head)]
+    return named == len(found) and all(one == "localhost" or _is_address(one) for one in found)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def serve_http(pages: Pages, address: str, ready: Callable[[str], None], stop: StopSignal) -> None:
     """Serve until ``stop`` is set; blocks. ``ready`` gets the address once requests are answered.
 
@@ -87,7 +110,9 @@ def serve_http(pages: Pages, address: str, ready: Callable[[str], None], stop: S
 
     async def main() -> None:
         where = parse_address(address)
-        connections = _Connections(pages)
+        if not where.local:
+            log.warning("metrics are served in clear text, to everybody who reaches %s", where)
+        connections = _Connections(pages, any_host=not where.local or bool(where.socket))
         server = await _listen(where, connections)
         async with server:
             ready(_bound(where, server))
@@ -116,8 +141,8 @@ def _bound(where: Address, server: asyncio.Server) -> str:
 class _Connections:
     """One exchange a connection, bounded in number, size and time."""
 
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
+    def __init__(self, pages: Pages, *, any_host: bool) -> None:
+        self._pages, self._any_host = pages, any_host
         self._open = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +168,7 @@ class _Connections:
         except asyncio.LimitOverrunError:
             return _plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE).encode(head=False)
         try:
-            reply, bodiless = self._pages.reply(head)
+            reply, bodiless = self._pages.reply(head, any_host=self._any_host)
         except Exception:
             log.exception("a page could not be made")
             reply, bodiless = _plain(HTTPStatus.INTERNAL_SERVER_ERROR), False

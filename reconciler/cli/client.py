@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import pwd
@@ -16,9 +17,11 @@ from typing import TypeVar
 import grpc
 from prodsprint.v1 import control_pb2_grpc, status_pb2_grpc
 
+from reconciler.api.address import parse_address
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.core.outcome import TerminalError
 from reconciler.core.state import Key
+from reconciler.core.text import printable
 from reconciler.settings import default_data_dir
 
 T = TypeVar("T")
@@ -92,6 +95,9 @@ def connect(args: argparse.Namespace) -> Iterator[Client]:
 
 
 def _channel(address: str, authority: Path | None) -> grpc.Channel:
+    if authority is None and not _stays_here(address):
+        hint = "name the certificate authority of its certificate with --ca"
+        raise CommandError(f"the daemon at {address} would get the token over the network in clear text; {hint}")
     if authority is None:
         return grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
     try:
@@ -102,10 +108,19 @@ def _channel(address: str, authority: Path | None) -> grpc.Channel:
         raise CommandError(f"--ca {authority}: {words}") from None
 
 
+def _stays_here(address: str) -> bool:
+    """Whether what is sent there does not leave this machine."""
+    try:
+        return parse_address(address).local
+    except TerminalError:  # a name: it stands for whatever a name server says
+        return False
+
+
 def _address(data: Path) -> str:
+    """Where the daemon of a data directory listens. Raises CommandError unless one lives: its port may be another's."""
     file = data / "daemon.json"
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["grpc"])
+        address = str(json.loads(file.read_text(encoding="utf-8"))["grpc"])
     except FileNotFoundError:
         hint = "start one with 'prodsprint run', or name its data directory with --data-dir"
         raise CommandError(f"no daemon has run in {data}: {hint}", ExitCode.UNREACHABLE) from None
@@ -114,6 +129,21 @@ def _address(data: Path) -> str:
     except (ValueError, KeyError, TypeError):
         hint = "the daemon writes it when it starts: start it again, or name another folder with --data-dir"
         raise CommandError(f"{file} does not say where a daemon is; {hint}", ExitCode.UNREACHABLE) from None
+    if not _lives(data):
+        raise CommandError(f"no daemon runs on {data}: the last one was killed; start it again", ExitCode.UNREACHABLE)
+    return address
+
+
+def _lives(data: Path) -> bool:
+    """Whether a daemon holds the data directory: it does as long as it lives."""
+    try:
+        with (data / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _token(file: Path) -> str:
@@ -128,7 +158,7 @@ def _token(file: Path) -> str:
 
 
 def _explain(error: grpc.RpcError, address: str) -> CommandError:
-    code, details = error.code(), error.details() or ""
+    code, details = error.code(), printable(error.details() or "")
     if code is grpc.StatusCode.UNAVAILABLE:
         words = "is it running?" if "refused" in details else details
         return CommandError(f"no daemon answers at {address}: {words}", ExitCode.UNREACHABLE)

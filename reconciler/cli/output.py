@@ -17,6 +17,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from reconciler.core.text import printable
+
 FORMATS = ("table", "wide", "json", "yaml", "name")
 PLAIN_FORMATS = ("table", "json", "yaml")
 """Of verbs whose answer is one thing."""
@@ -35,9 +37,14 @@ def add_format(parser: argparse.ArgumentParser, forms: Sequence[str] = FORMATS) 
 
 
 def write(text: str) -> None:
-    """Print text as it is."""
-    sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+    """Print text, of which nothing steers the terminal: much of it comes from services and from manifests."""
+    sys.stdout.write(printable(text if text.endswith("\n") or not text else text + "\n"))
     sys.stdout.flush()
+
+
+def clear() -> None:
+    """Empty the terminal."""
+    sys.stdout.write("\x1b[H\x1b[2J")
 
 
 def columns() -> int | None:
@@ -49,7 +56,8 @@ def columns() -> int | None:
 
 
 def wrap(text: str, width: int | None, indent: int = 0) -> str:
-    """A line folded at ``width`` columns, with what follows indented; as it is when there is no width."""
+    """A printable line folded at ``width`` columns, with what follows indented; in one piece when there is no width."""
+    text = printable(text)
     if width is None or len(text) <= width:
         return text
     lines = textwrap.wrap(
@@ -103,7 +111,8 @@ def data(value: object, form: str, *, line: bool = False) -> None:
         yaml.dump(value, stream)
         write(stream.getvalue())
     else:
-        write(json.dumps(value, indent=None if line else 2, ensure_ascii=False))
+        text = json.dumps(value, indent=None if line else 2, ensure_ascii=False)
+        write("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def table(rows: Sequence[Row], width: int | None = None) -> str:
@@ -112,7 +121,8 @@ def table(rows: Sequence[Row], width: int | None = None) -> str:
     The last column is as long as it is, unless ``width`` cuts it, or, where next to nothing would be left, folds it below.
     """
     titles = list(rows[0])
-    lines = [[title.upper() for title in titles], *[[row.get(title, "") or "-" for title in titles] for row in rows]]
+    cells = [[printable(row.get(title, "") or "-").replace("\n", " ") for title in titles] for row in rows]
+    lines = [[title.upper() for title in titles], *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(titles))]
     room = (width or sys.maxsize) - sum(widths[:-1]) - 2 * len(widths[:-1])
     if width is not None and min(room, 2 * LEAST) < min(widths[-1], 2 * LEAST):

@@ -38,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
     clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="prodsprint-plan-") as folder:
         snapshot = resolved(args.paths, Path(folder))
-    if snapshot.problems:
-        sys.stderr.write("".join(f"{one}\n" for one in snapshot.problems))
+    wrong = dict.fromkeys([*map(str, snapshot.problems), *snapshot.key_problems.values()])
+    if wrong:
+        sys.stderr.write("".join(f"{one}\n" for one in wrong))
         return ExitCode.ERROR
     known, origin = _known(args, sorted(snapshot.desired))
     previews = [preview.preview(desired, known.get(key), clock) for key, desired in sorted(snapshot.desired.items())]

@@ -11,7 +11,7 @@ from reconciler.core.decide import decide
 from reconciler.core.digest import plain, release_digest, short
 from reconciler.core.inputs import Decision, Inputs
 from reconciler.core.plan import capacity, steps_of
-from reconciler.core.state import DesiredState, KeyState, Observed, Plan, Scale, Step
+from reconciler.core.state import DesiredState, KeyState, Observed, Plan, Scale, SetRoute, Step
 from reconciler.core.units import format_duration, format_percent, percent_words
 from reconciler.core.waiting import Waiting
 from reconciler.ports import Clock
@@ -69,7 +69,7 @@ def _lines(one: Preview) -> list[str]:
         return [head, "  nothing to do" + (": it serves already" if same and not why else f": {why}" if why else "")]
     lines = [head, f"  plan {short(one.plan.digest)}, generation {one.plan.parent} → {one.plan.generation}"]
     for number, action in enumerate(one.plan.actions, start=1):
-        lines.append(f"  {number}. {_action(action)}")
+        lines.append(f"  {number}. {_action(action, _names(one))}")
     return [*lines, *(_steps(one) or (f"  held by {wait.condition}: {wait.message}" for wait in one.waiting))]
 
 
@@ -77,18 +77,27 @@ def _serves(state: KeyState) -> str:
     return state.stable.desired.artifact.version if state.stable else "nothing"
 
 
-def _action(action: object) -> str:
+def _names(one: Preview) -> dict[str, str]:
+    """Versions by the digests of their releases."""
+    state = one.decision.state
+    known = [*one.before.certified, *state.certified, one.before.stable, state.stable]
+    known += [rollout.release for rollout in (one.before.rollout, state.rollout) if rollout]
+    return {release.digest: release.desired.artifact.version for release in known if release}
+
+
+def _action(action: Scale | SetRoute, names: dict[str, str]) -> str:
+    def named(digest: str) -> str:
+        version = names.get(digest)
+        return f"{version} ({short(digest)})" if version else short(digest)
+
     if isinstance(action, Scale):
-        return f"run {action.count} of {short(action.digest)}" if action.count else f"stop {short(action.digest)}"
-    route = action.route  # type: ignore[attr-defined]  # the union has two members
+        instances = output.count(action.count, "instance")
+        return f"run {instances} of {named(action.digest)}" if action.count else f"stop {named(action.digest)}"
+    route = action.route
     if route.canary is None:
-        return (
-            f"port {route.port}: all traffic to {short(route.stable)}"
-            if route.stable
-            else f"port {route.port}: no traffic"
-        )
+        return f"port {route.port}: {f'all traffic to {named(route.stable)}' if route.stable else 'no traffic'}"
     share = percent_words(route.weight)
-    return f"port {route.port}: {share} of the traffic to {short(route.canary)}, once its instances are ready"
+    return f"port {route.port}: {share} of the traffic to {named(route.canary)}, once its instances are ready"
 
 
 def _steps(one: Preview) -> list[str]:

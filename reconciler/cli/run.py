@@ -77,5 +77,7 @@ def run(args: argparse.Namespace) -> int:
         option = str(first["loc"][0]).replace("_", "-")
         raise CommandError(f"--{option} {first['input']}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
     from reconciler.daemon import Daemon  # noqa: PLC0415  # heavy: only this verb needs it
+    from reconciler.source.address import parse  # noqa: PLC0415
 
+    parse(settings.config_repo)  # what can never be fetched is said at once
     return Daemon(settings).run()

@@ -33,12 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print, once or until interrupted."""
     with connect(args) as client:
-        found = _print(client, args)
         if not args.watch:
+            found = _print(client, args)
             return ExitCode.DEGRADED if any(one.health_status == "Degraded" for one in found) else ExitCode.OK
         wanted = WatchRequest(workspace=args.workspace, key=args.key or "")
-        for message in client.status.Watch(wanted, metadata=client.metadata):
-            if message.HasField("event"):
+        messages = client.status.Watch(wanted, metadata=client.metadata)
+        # The first message says that the watch has begun: what happens after the first print is not missed.
+        for number, message in enumerate(messages):
+            if number == 0 or message.HasField("event"):
                 _print(client, args)
     return ExitCode.OK
 
@@ -49,7 +51,7 @@ def _print(client: Client, args: argparse.Namespace) -> list[Environment]:
         output.data([output.as_data(one) for one in found], args.output, line=True)
         return found
     if args.watch and output.columns():
-        output.write("\x1b[H\x1b[2J")
+        output.clear()
     empty = "no environment yet: commit a prodsprint.yaml to the config repo"
     empty = f"no environment in workspace {args.workspace}" if args.workspace else empty
     output.show(args.output, found, row, lambda one: one.key, wide=("target", "digest", "endpoints"), empty=empty)

@@ -17,7 +17,7 @@ from reconciler.core.latency import Edge
 from reconciler.core.sequential import ratio_interval
 from reconciler.core.state import AnalysisPolicy, ControlHistory, Instant, Step, Tick
 
-__all__ = ["Analysis", "Evidence", "Verdict", "analyse", "control_history"]
+__all__ = ["Analysis", "Evidence", "Progress", "Verdict", "analyse", "control_history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,36 @@ class Analysis:
     hard_stop: bool
 
 
+class Progress:
+    """How far the ticks of an attempt are folded: kept from look to look, it makes one cost no more than its new ticks.
+
+    It changes no verdict: for ticks that do not go on from those it has seen, everything is folded anew.
+    """
+
+    __slots__ = ("_count", "_fold", "_last", "_made_of")
+
+    def __init__(self) -> None:
+        self._fold: Fold | None = None
+        self._made_of: object = None
+        self._last: Tick | None = None
+        self._count = 0
+
+    def fold(
+        self, policy: AnalysisPolicy, steps: tuple[Step, ...], history: ControlHistory, ticks: tuple[Tick, ...]
+    ) -> Fold:
+        """The fold of exactly these ticks, with the bars of all steps."""
+        made_of, fold, seen = (policy, steps, history), self._fold, self._count
+        if fold is None or self._made_of != made_of or (seen and (len(ticks) < seen or ticks[seen - 1] != self._last)):
+            bars = dict.fromkeys(bar_of(policy, steps, step).ratio for step in range(len(steps)))
+            fold, seen = Fold(policy, tuple(bars), history), 0
+        self._fold = None  # what follows may fail half-way
+        for tick in ticks[seen:]:
+            fold.add(tick)
+        self._fold, self._made_of, self._count = fold, made_of, len(ticks)
+        self._last = ticks[-1] if ticks else None
+        return fold
+
+
 def analyse(
     policy: AnalysisPolicy,
     steps: tuple[Step, ...],
@@ -79,12 +109,13 @@ def analyse(
     ticks: tuple[Tick, ...],
     history: ControlHistory,
     now: Instant,
+    progress: Progress | None = None,
 ) -> Analysis:
-    """Judge the canary in ``steps[step]`` by all ticks of the attempt, oldest first; the first is the baseline."""
-    fold = Fold(policy, (bar_of(policy, steps, step).ratio,), history)
-    for tick in ticks:
-        fold.add(tick)
-    return conclude(fold, steps, step, now)
+    """Judge the canary in ``steps[step]`` by all ticks of the attempt, oldest first; the first is the baseline.
+
+    With the ``progress`` of earlier looks only the ticks since are taken in; the answer is the same.
+    """
+    return conclude((progress or Progress()).fold(policy, steps, history, ticks), steps, step, now)
 
 
 def conclude(fold: Fold, steps: tuple[Step, ...], step: int, now: Instant) -> Analysis:

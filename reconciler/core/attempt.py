@@ -29,7 +29,10 @@ def begin(draft: Draft) -> None:
         return
     attempt, now = state.attempts + 1, draft.now
     control = draft.inputs.control
-    rollout = Rollout(attempt, RolloutKind.RELEASE, release, Phase.STEPPING, 0, now, now, control=control)
+    served = state.stable is not None and serving is None
+    rollout = Rollout(
+        attempt, RolloutKind.RELEASE, release, Phase.STEPPING, 0, now, now, control=control, served=served
+    )
     draft.change(attempts=attempt, rollout=rollout, stable=serving)
     before = serving.desired.artifact.version if serving else "nothing"
     steps = " → ".join(percent_words(step.weight) for step in plan.steps_of(rollout, serving))

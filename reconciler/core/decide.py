@@ -39,6 +39,7 @@ RESYNC = 10.0
 def decide(inputs: Inputs) -> Decision:
     """Decide on one key. Pure: the same inputs give the same decision, anywhere."""
     draft = Draft(inputs, inputs.state)
+    _unobserved(draft)
     rollout.observe_traffic(draft)  # 1. what the router has confirmed
     attempt.finish(draft)  # 2. an attempt with nothing left to do ends
     rollout.judge(draft)  # 3. the step in progress: back, hold, wait or on
@@ -63,6 +64,12 @@ def decide(inputs: Inputs) -> Decision:
     )
 
 
+def _unobserved(draft: Draft) -> None:
+    error = draft.inputs.observed.error
+    if error:
+        draft.wait("NotObserved", error, "nobody: it is tried again; else whoever runs the target or the router")
+
+
 def _expire(draft: Draft) -> None:
     held = draft.state.pause
     if held is not None and held.until <= draft.now.wall:
@@ -85,6 +92,8 @@ def _due(draft: Draft) -> plan.Due:
     since = current.confirmed if current else None
     drain = current.release.desired.strategy.drain if current else 0.0
     fresh = state.generation != draft.inputs.state.generation
+    if draft.inputs.observed.error and current is not None and current.phase is Phase.ROLLING_BACK:
+        return plan.due_blindly(state.plan, draft.inputs.observed, fresh=fresh)
     return plan.due(state.plan, draft.inputs.observed, draft.now, since, drain, fresh=fresh)
 
 
@@ -182,7 +191,9 @@ def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
 def _confirming(draft: Draft, current: Rollout, due: plan.Due) -> float:
     # A router says within milliseconds that it has moved traffic; one that does not is not asked faster for longer.
     asked = any(isinstance(action, SetRoute) for action in due.actions)
-    return CONFIRMING if asked and draft.now.since(current.entered) < WATCHING else SETTLING
+    if asked and draft.now.since(current.entered) < WATCHING:
+        return CONFIRMING
+    return WATCHING if draft.inputs.observed.error else SETTLING
 
 
 def _settling(observed: Observed) -> float:

@@ -55,6 +55,14 @@ def quarantine(state: KeyState, digest: str) -> Verdict:
     return Verdict("quarantine", Answer.ALLOW)
 
 
+def manifest(desired: DesiredState | None) -> Verdict:
+    """What no manifest asks for any more gets no more traffic than it has."""
+    if desired is not None:
+        return Verdict("manifest", Answer.ALLOW)
+    reason = "no valid manifest asks for this key any more, so that the rollout does not go on"
+    return Verdict("manifest", Answer.HOLD, reason, "whoever brings the manifest back, or prodsprint release abort")
+
+
 def pause(state: KeyState, now: Instant) -> Verdict:
     """A person holds promotion for a time."""
     held = state.pause

@@ -81,7 +81,9 @@ def _step(state: KeyState, rollout: Rollout) -> tuple[Action, ...]:
     stable, candidate = state.stable, rollout.release
     weight = steps_of(rollout, stable)[rollout.step].weight
     need = capacity(candidate.desired.instances, weight)
-    route = Route(candidate.desired.port, stable.digest if stable else None, candidate.digest, weight)
+    # Requests of stable must not meet another port before the candidate is certified.
+    port = (stable or candidate).desired.port
+    route = Route(port, stable.digest if stable else None, candidate.digest, weight)
     actions: list[Action] = [Scale(candidate.digest, need), SetRoute(route, ((candidate.digest, need),))]
     if stable is not None:
         actions.insert(0, Scale(stable.digest, stable.desired.instances))
@@ -148,11 +150,16 @@ def endpoints(observed: Observed, digest: str, count: int | None = None) -> tupl
 
 
 def traffic_for(route: Route, observed: Observed, actions: tuple[Action, ...] = ()) -> Traffic:
-    """The split of a route with the endpoints of the moment, without those that ``actions`` are about to stop."""
+    """The split of a route with the endpoints of the moment, without those that ``actions`` are about to stop.
+
+    A release without any (all its instances are down, or could not be observed) keeps those that the router has for it.
+    """
     counts = {action.digest: action.count for action in actions if isinstance(action, Scale) and action.count}
 
     def side(digest: str | None) -> Backend | None:
-        return None if digest is None else Backend(digest, endpoints(observed, digest, counts.get(digest)))
+        if digest is None:
+            return None
+        return Backend(digest, endpoints(observed, digest, counts.get(digest)) or _routed(observed.traffic, digest))
 
     return Traffic(route.port, side(route.stable), side(route.canary), route.weight)
 
@@ -184,8 +191,9 @@ def due(
     """Which actions of a plan may be done now.
 
     ``drained_at`` is when the traffic of this plan was confirmed; instances that lost their traffic then are stopped
-    ``drain`` seconds later. An incomplete observation makes nothing due. The routes of a ``fresh`` plan are due even if
-    they are in force: an older one may still be on its way to the router, and would come into force after them.
+    ``drain`` seconds later. An incomplete observation makes nothing due (but see ``due_blindly``). The routes of a ``fresh``
+    plan are due even if they are in force: an older one may still be on its way to the router, and would come into force
+    after them.
     """
     if observed.error:
         return Due((), observed.error)
@@ -199,6 +207,28 @@ def due(
         if not wait:
             actions.append(action)
     return Due(tuple(actions), blocked, finished=not actions and not blocked)
+
+
+def due_blindly(plan: Plan, observed: Observed, *, fresh: bool = False) -> Due:
+    """What may be done of the way back when not all can be observed: to move all traffic to a release that has endpoints.
+
+    They are those of its instances, or, when these can't be observed, those that the router itself has for it.
+    """
+    routes = tuple(
+        action
+        for action in plan.actions
+        if isinstance(action, SetRoute)
+        and (fresh or not (observed.sees_traffic and _done(action, observed, plan)))
+        and _reachable(action, observed, plan)
+    )
+    return Due(routes, observed.error)
+
+
+def _reachable(action: SetRoute, observed: Observed, plan: Plan) -> bool:
+    if observed.sees_instances and any(ready(observed, digest) < need for digest, need in action.needs):
+        return False
+    stable = traffic_for(action.route, observed, plan.actions).stable
+    return stable is not None and bool(stable.endpoints)
 
 
 def _done(action: Action, observed: Observed, plan: Plan) -> bool:
@@ -222,7 +252,7 @@ def _waits_for(action: Action, observed: Observed, now: Instant, drained_at: Ins
                 if not listening and not _moves_nothing(action.route, observed):
                     return f"{have} of {need} instances of {short(digest)} ready"
         return ""
-    if action.count == 0 and _serving(action.digest, observed.traffic):
+    if action.count == 0 and routed_to(action.digest, observed.traffic):
         return f"{short(action.digest)} still gets traffic"
     if action.count and _leaving(action, observed):
         return f"instances of {short(action.digest)} that are to be stopped still get traffic"
@@ -247,7 +277,13 @@ def _moves_nothing(route: Route, observed: Observed) -> bool:
     return None in there and here == (there[1], there[0])
 
 
-def _serving(digest: str, traffic: Traffic | None) -> bool:
+def _routed(traffic: Traffic | None, digest: str) -> tuple[str, ...]:
+    sides = (traffic.stable, traffic.canary) if traffic else ()
+    return next((side.endpoints for side in sides if side is not None and side.digest == digest), ())
+
+
+def routed_to(digest: str, traffic: Traffic | None) -> bool:
+    """Whether a release is on a side of the split."""
     sides = (traffic.stable, traffic.canary) if traffic else ()
     return any(side is not None and side.digest == digest for side in sides)
 
@@ -257,6 +293,6 @@ def failed(observed: Observed, digest: str) -> Instance | None:
     return next((x for x in observed.instances if x.digest == digest and x.status is InstanceStatus.FAILED), None)
 
 
-def restarts(observed: Observed, digest: str) -> int:
-    """How often instances of a release went down by themselves."""
-    return sum(one.restarts for one in observed.instances if one.digest == digest)
+def restarts(observed: Observed, digest: str, ordinals: range) -> int:
+    """How often instances of a release with those ordinals went down by themselves."""
+    return sum(one.restarts for one in observed.instances if one.digest == digest and one.ordinal in ordinals)

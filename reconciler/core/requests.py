@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.core import rollback
+from reconciler.core import gate, plan, rollback
 from reconciler.core.digest import short
 from reconciler.core.inputs import Draft
-from reconciler.core.rollout import advance, hard_stop
-from reconciler.core.state import Pause, Phase, Request, RolloutKind, Verb
+from reconciler.core.rollout import advance, hard_stop, needed
+from reconciler.core.state import Pause, Phase, Request, Rollout, RolloutKind, Verb
 
 PAUSE_SECONDS = 86_400.0
 """A pause without an end of its own expires after a day: what a verb leaves behind never stays for ever."""
@@ -59,26 +59,52 @@ def _promote(draft: Draft, request: Request) -> None:
     rollout = draft.state.rollout
     if rollout is None or rollout.phase is not Phase.STEPPING:
         draft.answer(request, "no rollout waits for a promotion", accepted=False)
-    elif rollout.confirmed is None:
-        draft.answer(request, "the step's traffic is not in force yet; ask again when it is", accepted=False)
-    elif draft.state.stable is not None and hard_stop(draft, rollout):
-        draft.answer(request, "refused: the canary is down or regressed", accepted=False)
+    elif request.attempt and (request.attempt, request.step) != (rollout.attempt, rollout.step):
+        gone = f"step {request.step + 1} of attempt {request.attempt}"
+        draft.answer(request, f"asked for {gone}, which is over; look again", accepted=False)
+    elif why_not := _not_promoted(draft, rollout):
+        draft.answer(request, why_not, accepted=False)
     else:
         draft.answer(request, f"step {rollout.step + 1} counts as passed, by {request.who}", accepted=True)
         advance(draft, rollout, f"promoted by {request.who}: {request.reason}", request.who)
+
+
+def _not_promoted(draft: Draft, rollout: Rollout) -> str:
+    """Why the step may not count as passed, whoever asks; empty when it may."""
+    observed = draft.inputs.observed
+    if rollout.confirmed is None:
+        return "the step's traffic is not in force yet; ask again when it is"
+    if observed.error:
+        return f"what runs cannot be observed now: {observed.error}"
+    held = gate.fold((gate.manifest(draft.inputs.desired), gate.pause(draft.state, draft.now)))
+    if held.answer is not gate.Answer.ALLOW:
+        return f"{held.reason} ({held.who})"
+    ready, need = plan.ready(observed, rollout.release.digest), needed(draft, rollout, rollout.step)
+    if ready < need:
+        return f"{ready} of {need} instances are ready"
+    if draft.state.stable is not None and hard_stop(draft, rollout):
+        return "refused: the canary is down or regressed"
+    return ""
 
 
 def _abort(draft: Draft, request: Request) -> None:
     rollout = draft.state.rollout
     if rollout is None:
         draft.answer(request, "nothing is in progress", accepted=False)
+    elif request.attempt and request.attempt != rollout.attempt:
+        draft.answer(request, f"asked for attempt {request.attempt}, which is over; look again", accepted=False)
     elif rollout.phase is Phase.ROLLING_BACK:
         draft.answer(request, "it is on the way back already", accepted=True)
     elif rollout.phase is Phase.PROMOTING:
         draft.answer(request, "it is certified already; ask for a rollback instead", accepted=False)
+    elif rollback.serves_alone(draft, rollout):
+        draft.answer(request, "it is the only release that serves; commit another version", accepted=False)
+    elif rollback.may_serve_alone(draft):
+        draft.answer(request, "whether it serves cannot be observed now; ask again", accepted=False)
     else:
         draft.answer(request, "going back", accepted=True)
-        rollback.turn_back(draft, f"aborted by {request.who}: {request.reason}", actor=request.who)
+        back = rollback.turn_back if rollout.kind is RolloutKind.RELEASE else rollback.give_up
+        back(draft, f"aborted by {request.who}: {request.reason}", actor=request.who)
 
 
 def _rollback(draft: Draft, request: Request) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.core.digest import short
+from reconciler.core import plan
+from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import DAEMON, Draft
-from reconciler.core.state import KeyState, Phase, Quarantine, Release, Result, Rollout, RolloutKind
+from reconciler.core.state import DesiredState, KeyState, Phase, Quarantine, Release, Result, Rollout, RolloutKind
 
-MOST_QUARANTINED = 100
+MOST_QUARANTINED = 1000
 MOST_CERTIFIED = 5
 MOST_HISTORY = 50
 
@@ -22,9 +23,25 @@ def certified_before(state: KeyState) -> Release | None:
 
 def quarantine(draft: Draft, digest: str, reason: str, attempt: int) -> None:
     """Keep a digest from being rolled out again."""
-    rows = tuple(row for row in draft.state.quarantined if row.digest != digest)
     row = Quarantine(digest, reason, draft.now.wall, attempt)
-    draft.change(quarantined=(row, *rows)[:MOST_QUARANTINED])
+    rows = (row, *(row for row in draft.state.quarantined if row.digest != digest))
+    named = release_digest(draft.inputs.desired) if draft.inputs.desired else ""
+    # What git still names stays, however old: it would be rolled out again the moment it is forgotten.
+    kept = tuple(row for number, row in enumerate(rows) if number < MOST_QUARANTINED or row.digest == named)
+    draft.change(quarantined=kept)
+
+
+def serves_alone(draft: Draft, rollout: Rollout) -> bool:
+    """Whether the attempt's release is the only one that serves: taking it away would fail every request."""
+    if draft.state.stable is not None:
+        return False
+    carries = plan.routed_to(rollout.release.digest, draft.inputs.observed.traffic)
+    return carries or rollout.served or rollout.confirmed is not None
+
+
+def may_serve_alone(draft: Draft) -> bool:
+    """Whether nothing is known to go back to and the router can't be observed: then nothing may be taken away."""
+    return draft.state.stable is None and not draft.inputs.observed.sees_traffic
 
 
 def turn_back(draft: Draft, reason: str, *, result: Result = Result.ROLLED_BACK, actor: str = DAEMON) -> None:
@@ -32,7 +49,8 @@ def turn_back(draft: Draft, reason: str, *, result: Result = Result.ROLLED_BACK,
     rollout = draft.state.rollout
     if rollout is None or rollout.phase is not Phase.STEPPING:
         return
-    if result is Result.ROLLED_BACK:
+    if result is Result.ROLLED_BACK and rollout.kind is RolloutKind.RELEASE:
+        # A rollback's release is certified: that its instances are late, or a person changes their mind, does not undo that.
         quarantine(draft, rollout.release.digest, reason, rollout.attempt)
     back = replace(rollout, phase=Phase.ROLLING_BACK, entered=draft.now, confirmed=None, held=None, result=result)
     draft.change(rollout=replace(back, reason=reason))
@@ -53,13 +71,28 @@ def turn_back(draft: Draft, reason: str, *, result: Result = Result.ROLLED_BACK,
 
 
 def start_back(draft: Draft, to: Release, reason: str, actor: str) -> None:
-    """Begin to bring a certified release back into service; what serves now is quarantined."""
+    """Begin to bring a certified release back into service, by today's settings; what serves now is quarantined."""
     state = draft.state
     if state.stable is not None:
         quarantine(draft, state.stable.digest, reason, state.attempts)
+        to = Release(to.digest, _by_settings_of(to.desired, state.stable.desired))
     attempt = state.attempts + 1
     now = draft.now
     rollout = Rollout(attempt, RolloutKind.ROLLBACK, to, Phase.STEPPING, 0, now, now, reason=reason)
     draft.change(attempts=attempt, rollout=rollout)
     version = to.desired.artifact.version
     draft.say("rollback.started", f"back to {version} ({short(to.digest)}): {reason}", actor, attempt=attempt)
+
+
+def give_up(draft: Draft, reason: str, actor: str) -> None:
+    """A person turns a rollback back: what serves goes on serving, and is not barred any more."""
+    serving = draft.state.stable
+    draft.change(
+        quarantined=tuple(row for row in draft.state.quarantined if serving is None or row.digest != serving.digest)
+    )
+    turn_back(draft, reason, actor=actor)
+
+
+def _by_settings_of(old: DesiredState, now: DesiredState) -> DesiredState:
+    # Where clients call, how many instances there are and how traffic moves is no part of what was certified.
+    return replace(old, instances=now.instances, port=now.port, router=now.router, strategy=now.strategy)

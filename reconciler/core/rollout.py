@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.core import attempt, gate, plan, rollback
-from reconciler.core.analysis import Verdict, analyse
+from reconciler.core.analysis import Analysis, Verdict, analyse
 from reconciler.core.digest import release_digest
 from reconciler.core.inputs import DAEMON, Draft
 from reconciler.core.state import (
@@ -28,11 +28,19 @@ from reconciler.core.units import percent_words
 def observe_traffic(draft: Draft) -> None:
     """Note when the router first confirmed the traffic of the current step or phase."""
     rollout, current = draft.state.rollout, draft.state.plan
-    if rollout is None or rollout.confirmed is not None or current is None or draft.inputs.observed.error:
+    observed = draft.inputs.observed
+    if rollout is None or rollout.confirmed is not None or current is None:
+        return
+    # The way back is the router's alone; of a step it has to be known which instances got traffic.
+    if not (observed.sees_traffic if rollout.phase is Phase.ROLLING_BACK else not observed.error):
         return
     routes = [action.route for action in current.actions if isinstance(action, SetRoute)]
     fresh = plan.next_plan(draft.state, "") is None
-    if fresh and routes and all(plan.in_force(route, draft.inputs.observed) for route in routes):
+    if fresh and routes and all(plan.in_force(route, observed) for route in routes):
+        if rollout.phase is Phase.STEPPING:
+            new = range(_carrying(draft, rollout), needed(draft, rollout, rollout.step))
+            before = rollout.restarts + plan.restarts(observed, rollout.release.digest, new)
+            rollout = replace(rollout, restarts=before)
         draft.change(rollout=replace(rollout, confirmed=draft.now))
         if rollout.phase is Phase.STEPPING:
             version = rollout.release.desired.artifact.version
@@ -66,13 +74,13 @@ def judge(draft: Draft) -> None:
     rollout = draft.state.rollout
     if rollout is None or rollout.phase is not Phase.STEPPING:
         return
-    steps = plan.steps_of(rollout, draft.state.stable)
-    if rollout.kind is RolloutKind.RELEASE and draft.inputs.ticks:
-        policy = rollout.release.desired.analysis
-        draft.analysis = analyse(policy, steps, rollout.step, draft.inputs.ticks, rollout.control, draft.now)
+    draft.analysis = _analysis(draft, rollout)
     stop = hard_stop(draft, rollout)
-    serves_alone = draft.state.stable is None and rollout.confirmed is not None
-    if _overtaken(draft, rollout) and (serves_alone or not stop):
+    serves_alone = rollback.serves_alone(draft, rollout)
+    overtaken = _overtaken(draft, rollout)
+    if (overtaken or stop) and not serves_alone and rollback.may_serve_alone(draft):
+        return  # what cannot be seen to serve nothing is left as it is until it can
+    if overtaken and (serves_alone or not stop):
         _supersede(draft, rollout, serves_alone=serves_alone)
     elif stop and serves_alone:
         # There is nothing to go back to: taking the only release away would fail every request.
@@ -87,15 +95,21 @@ def judge(draft: Draft) -> None:
         _bake(draft, rollout)
 
 
+def _analysis(draft: Draft, rollout: Rollout) -> Analysis | None:
+    if rollout.kind is RolloutKind.ROLLBACK or not draft.inputs.ticks:
+        return None
+    steps, policy = plan.steps_of(rollout, draft.state.stable), rollout.release.desired.analysis
+    return analyse(policy, steps, rollout.step, draft.inputs.ticks, rollout.control, draft.now, draft.inputs.progress)
+
+
 def hard_stop(draft: Draft, rollout: Rollout) -> str:
     """Why the attempt cannot go on, whatever the statistics need; empty when it can."""
     observed, digest = draft.inputs.observed, rollout.release.digest
     dead = plan.failed(observed, digest)
     if dead is not None:
         return f"instance {dead.ordinal} failed: {dead.message}"
-    down = plan.restarts(observed, digest)
-    met = rollout.confirmed is not None or rollout.step > 0
-    if met and down and rollout.kind is RolloutKind.RELEASE:
+    down = plan.restarts(observed, digest, range(_carrying(draft, rollout))) - rollout.restarts
+    if down > 0 and rollout.kind is RolloutKind.RELEASE:
         words = next((one.message for one in observed.instances if one.digest == digest and one.message), "")
         return f"the canary went down by itself {down} time{'s' if down > 1 else ''}" + (f": {words}" if words else "")
     if draft.analysis is not None and draft.analysis.verdict is Verdict.REGRESSED:
@@ -103,14 +117,21 @@ def hard_stop(draft: Draft, rollout: Rollout) -> str:
     limit = rollout.release.desired.strategy.progress_deadline
     late = rollout.confirmed is None and draft.now.since(rollout.entered) > limit
     # It is no fault of instances that are ready, or that nobody can see: a router or a daemon was down.
-    if late and not observed.error and plan.ready(observed, digest) < _need(draft, rollout):
+    if late and not observed.error and plan.ready(observed, digest) < needed(draft, rollout, rollout.step):
         return f"its instances did not become ready within {limit:g} s"
     return ""
 
 
-def _need(draft: Draft, rollout: Rollout) -> int:
-    weight = plan.steps_of(rollout, draft.state.stable)[rollout.step].weight
+def needed(draft: Draft, rollout: Rollout, step: int) -> int:
+    """How many instances of the candidate a step needs."""
+    weight = plan.steps_of(rollout, draft.state.stable)[step].weight
     return plan.capacity(rollout.release.desired.instances, weight)
+
+
+def _carrying(draft: Draft, rollout: Rollout) -> int:
+    """How many instances of the candidate have got traffic: those of the last step that was in force."""
+    step = rollout.step if rollout.confirmed is not None else rollout.step - 1
+    return needed(draft, rollout, step) if step >= 0 else 0
 
 
 def _overtaken(draft: Draft, rollout: Rollout) -> bool:
@@ -141,9 +162,11 @@ def _wait_for_capacity(draft: Draft, rollout: Rollout) -> None:
 
 def _bake(draft: Draft, rollout: Rollout) -> None:
     passed = _passed(draft, rollout)
-    held = gate.fold((gate.pause(draft.state, draft.now),))
+    held = gate.fold((gate.manifest(draft.inputs.desired), gate.pause(draft.state, draft.now)))
     if held.answer is not gate.Answer.ALLOW:
-        draft.wait("Paused", held.reason, held.who, held.until)
+        draft.wait("Paused" if held.gate == "pause" else "NoManifest", held.reason, held.who, held.until)
+        if not passed:
+            _wait_for_person(draft, rollout)
     elif passed:
         advance(draft, rollout, passed)
     elif rollout.held is not None:

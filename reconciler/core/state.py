@@ -211,7 +211,21 @@ class Observed:
     instances: tuple[Instance, ...] = ()
     traffic: Traffic | None = None
     error: str = ""
-    """Why the observation is incomplete; empty when it is whole. An incomplete one never leads to an action."""
+    """Why the observation is incomplete; empty when it is whole. An incomplete one leads to no action but the way back."""
+    instances_known: bool = False
+    """Whether ``instances`` are all there are, in spite of ``error``; else they are those that could be seen."""
+    traffic_known: bool = False
+    """Whether ``traffic`` is what the router reports, in spite of ``error``."""
+
+    @property
+    def sees_instances(self) -> bool:
+        """Whether the instances were observed in full."""
+        return not self.error or self.instances_known
+
+    @property
+    def sees_traffic(self) -> bool:
+        """Whether the router was observed."""
+        return not self.error or self.traffic_known
 
 
 # --- measured --------------------------------------------------------------------------------------------------------
@@ -323,6 +337,10 @@ class Rollout:
     """Seconds of bake that a person has granted on top of the strategy's longest."""
     control: ControlHistory = field(default_factory=ControlHistory)
     """The control's history up to the start of the attempt: fixed then, so that no look can choose it."""
+    restarts: int = 0
+    """How often its instances had gone down by themselves before they got traffic: that is no failure of the canary."""
+    served: bool = False
+    """Whether it had all traffic before the attempt began: an overtaken first release that is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +386,11 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A verb that waits to be decided on. ``expires`` (Unix seconds) bounds what a pause leaves behind."""
+    """A verb that waits to be decided on. ``expires`` (Unix seconds) bounds what a pause leaves behind.
+
+    ``attempt`` and ``step`` (``Rollout.step``, from 0) are what was seen by whoever asks to promote or to abort; attempt 0
+    binds the request to nothing.
+    """
 
     id: int
     verb: Verb
@@ -376,6 +398,8 @@ class Request:
     reason: str
     at: float
     expires: float | None = None
+    attempt: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)

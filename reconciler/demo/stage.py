@@ -152,6 +152,7 @@ def _end(pid: int, clock: Clock) -> None:
     try:
         if b"reconciler" in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.kill(pid, signal.SIGTERM)
-            within(READY, gone, clock)
+            if not within(READY, gone, clock):
+                os.kill(pid, signal.SIGKILL)
     except (FileNotFoundError, ProcessLookupError):
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any
 from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
 from reconciler.core.state import Key
 from reconciler.routers._envoy_config import CLUSTERS, LISTENERS, WEIGHTS, XdsFile
+
+log = logging.getLogger(__name__)
 
 
 class XdsFiles:
@@ -66,7 +69,7 @@ class XdsFiles:
         """Remember the newest generation of a key, also beyond its removal. Raises StaleGenerationError for an older one."""
         path = self._generations / str(key).replace("/", ".")
         with _disk_errors(), self.locked():
-            newest = int(path.read_text()) if path.exists() else 0
+            newest = _number(path)
             if generation < newest:
                 raise StaleGenerationError(f"{key}: generation {generation} is older than {newest}")
             if generation > newest:
@@ -100,6 +103,17 @@ def replace(path: Path, text: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     new.replace(path)
+
+
+def _number(path: Path) -> int:
+    """The number in a file; 0 without one, and for what a disk has damaged: else no split could be asked for again."""
+    try:
+        return int(path.read_bytes())
+    except FileNotFoundError:
+        return 0
+    except ValueError as error:
+        log.warning("%s cannot be read, and is taken as lost: %s", path, error)
+        return 0
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import stat
@@ -15,15 +16,22 @@ from urllib.parse import quote
 
 from reconciler import proc
 from reconciler.core.outcome import TerminalError, TransientError
+from reconciler.core.state import Instant
+from reconciler.core.text import one_line
 from reconciler.exchange import Call, over_unix_socket
 from reconciler.ports import Clock
 from reconciler.routers._envoy_config import bootstrap
 from reconciler.routers._envoy_files import XdsFiles, replace
 
+log = logging.getLogger(__name__)
+
 LONGEST_SOCKET_PATH = 107
 """Bytes that the path of a Unix socket may have."""
 ADMIN_TIMEOUT = 2.0
 ADMIN_MOST = 50_000_000
+SILENT_TIMES, SILENT_SECONDS = 5, 10.0
+"""Questions in a row that get no answer in time, and the least seconds between the first and the last, until an Envoy that
+runs is taken for hung. Ending it costs what it still serves."""
 
 
 def find_envoy() -> str:
@@ -64,6 +72,8 @@ class EnvoyProcess:
         self._data, self._files, self._clock = data, files, clock
         self._shim = data / "process"
         self._socket = admin_socket(data)
+        self._silent: tuple[Instant, ...] = ()
+        """When it gave no answer in time, since it last did: the first time and the newest ones."""
 
     def ensure(self) -> None:
         """Start Envoy unless it runs already; returns before it answers. Raises TransientError or TerminalError."""
@@ -102,17 +112,31 @@ class EnvoyProcess:
         target = "/" + path + ("?" + "&".join(f"{name}={quote(text)}" for name, text in query.items()) if query else "")
         try:
             answer = over_unix_socket(self._socket, Call(target, ADMIN_TIMEOUT, ADMIN_MOST), self._clock)
+            self._silent = ()
             if answer.status == 200:
                 return json.loads(answer.body)
             words = f"status {answer.status}"
         except (TransientError, ValueError) as error:
             words = str(error)
+            self._heard_nothing(error)
         self.ensure()
         raise TransientError(f"Envoy does not answer now ({words}){self._why()}")
+
+    def _heard_nothing(self, error: Exception) -> None:
+        """End an Envoy that is there and says nothing: one that hangs, or was stopped, comes back by itself never."""
+        if not isinstance(error.__cause__, (TimeoutError, BlockingIOError)):
+            self._silent = ()
+            return
+        now = self._clock.now()
+        self._silent = (*self._silent[:1], *self._silent[1:][-SILENT_TIMES:], now)
+        if len(self._silent) >= SILENT_TIMES and now.since(self._silent[0]) >= SILENT_SECONDS:
+            log.warning("Envoy has not answered for %.0f s: it is ended and started again", now.since(self._silent[0]))
+            self._silent = ()
+            proc.stop(self._shim)
 
     def _why(self) -> str:
         state = proc.look(self._shim)
         if state is None or state.status is proc.ShimStatus.READY:
             return ""
-        last = proc.tail(self._shim, lines=1, most=300).strip()
+        last = one_line(proc.tail(self._shim, lines=1, most=300), 300)
         return "; ".join(["", f"its process is {state.status}", *(one for one in (state.message, last) if one)])

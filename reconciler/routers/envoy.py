@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import FULL_WEIGHT, Backend, Key, Traffic
+from reconciler.core.state import FULL_WEIGHT, Backend, Instant, Key, Traffic
 from reconciler.ports import Host, RouterKind
 from reconciler.routers import _envoy_config as config
 from reconciler.routers._envoy_config import CLUSTERS, LISTENERS, ROLES, WEIGHTS
 from reconciler.routers._envoy_files import XdsFiles
 from reconciler.routers._envoy_process import EnvoyProcess
 
+CLAIM_LASTS = 120.0
+"""Seconds that a key is believed to wait for a port; it asks again long before."""
 LOOKS, LOOK_EVERY = 25, 0.004
 """How often ``apply`` looks whether Envoy has taken a file in, and the seconds between: it takes about 3 ms."""
 
@@ -42,7 +44,9 @@ class EnvoyRouter:
 
     def __init__(self, host: Host) -> None:
         data = host.data.resolve()
-        self._listen = host.listen
+        self._listen, self._clock = host.listen, host.clock
+        self._claims: dict[str, tuple[int, Instant]] = {}
+        """Ports that keys were refused because another key has them, and when they last asked."""
         self._files = XdsFiles(data / "xds")
         self._files.prepare()
         self._envoy = EnvoyProcess(data, self._files, host.clock)
@@ -108,16 +112,36 @@ class EnvoyRouter:
         self._files.put(CLUSTERS, {key.side(role): config.cluster(key, role, side) for role, side in sides.items()})
 
     def _check(self, key: Key, traffic: Traffic) -> None:
-        """Refuse what cannot be. Raises TerminalError."""
+        """Refuse what cannot be. Raises TerminalError, and TransientError for a port of another key."""
         if not 0 <= traffic.weight <= FULL_WEIGHT:
             raise TerminalError(f"{key}: weight {traffic.weight} is not within 0 and {FULL_WEIGHT}")
         shares = {"stable": FULL_WEIGHT - traffic.weight, "canary": traffic.weight}
         for role, share in shares.items():
             if share and _side(traffic, role) is None:
                 raise TerminalError(f"{key}: {share / 100:g} % of the requests would go to {role}, which is not there")
-        for name, listener in self._files.entries(LISTENERS).items():
-            if name != str(key) and config.read_port(listener) == traffic.port:
-                raise TerminalError(f"port {traffic.port} of {key} belongs to {name}; give one of them another port")
+        self._claim(str(key), traffic.port)
+
+    def _claim(self, name: str, port: int) -> None:
+        """Go on only with a port that no other key holds. Raises TransientError: the other one may be about to move.
+
+        When that one, or one further on, waits for the port that this key leaves, nobody could ever move: leave it first.
+        """
+        held = {one: config.read_port(listener) for one, listener in self._files.entries(LISTENERS).items()}
+        owners = {number: one for one, number in held.items() if one != name}
+        if port not in owners:
+            self._claims.pop(name, None)
+            return
+        now, mine, other = self._clock.now(), held.get(name), owners.get(port)
+        self._claims[name] = (port, now)
+        for _ in held:
+            wanted, asked = self._claims.get(other or "", (None, now))
+            if wanted is None or now.since(asked) > CLAIM_LASTS:
+                break
+            if wanted == mine:
+                self._files.put(LISTENERS, {name: None})
+                break
+            other = owners.get(wanted)
+        raise TransientError(f"port {port} of {name} belongs to {owners[port]}; give one of them another port")
 
     def _await(self, key: Key, done: Callable[[_View], bool]) -> _View:
         """Look until it is done, or for about 0.2 s: what is not done then is for the next call."""

@@ -122,6 +122,7 @@ class Life:
         if now >= self.check_due:
             self.check_due = now + OWNED
             self.told_to_stop = self.told_to_stop or not self.record.is_owner()
+            self.record.check()
         if not self.record.publish():
             self.check_due = min(self.check_due, now + 1.0)
 

@@ -47,6 +47,7 @@ def _become(argv: list[str], env: dict[str, str], cwd: str, output: int, parent:
     what = "be started"
     try:
         os.setsid()
+        os.umask(0o022)  # the daemon's own files are nobody else's business; what a program writes is its own
         _libc.prctl(SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)

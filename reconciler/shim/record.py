@@ -30,9 +30,11 @@ STATE: dict[str, Any] = {
 
 
 def write(path: str, text: str) -> None:
-    """Replace a file whole. Raises OSError."""
+    """Replace a file whole, on the disk when this returns. Raises OSError."""
     with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
 
 
@@ -49,6 +51,7 @@ class Record:
         identity = {"shim": os.getpid(), "shim_start": mine.start if mine else 0, "boot": tree.boot_id()}
         self.state = STATE | self._inherited() | identity | {"since": _wall()}
         self.written: dict[str, Any] = {}
+        self.seal: tuple[int, int, int] | None = None
 
     def _inherited(self) -> dict[str, Any]:
         """What stays true of the program that ran here before."""
@@ -74,8 +77,20 @@ class Record:
                 write(f"{self.folder}/state.json", json.dumps(self.state))
             except OSError:
                 return False
-            self.written = dict(self.state)
+            self.written, self.seal = dict(self.state), self._seal()
         return True
+
+    def check(self) -> None:
+        """Have the state written again if the file is not what was written: who cannot read it takes the shim for dead."""
+        if self._seal() != self.seal:
+            self.written = {}
+
+    def _seal(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(f"{self.folder}/state.json")
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def is_owner(self) -> bool:
         """Whether the lock in the folder is still the one held here: if not, nobody can ever adopt this shim."""

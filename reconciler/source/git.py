@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
-import re
+import logging
 import shutil
 import signal
 import subprocess
@@ -19,15 +20,14 @@ from pathlib import Path
 import pygit2
 
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.source import checkout, trees, worker
+from reconciler.source import checkout, trees, versions, worker
 from reconciler.source.address import Address, Credentials, parse
 from reconciler.source.trees import Found, Limits, Manifests, Walk
 from reconciler.source.trouble import TROUBLE
 from reconciler.source.worker import Job, Report
 
-LONGEST_VERSION = 200
-FULL_ID = re.compile("[0-9a-f]{40}")
-SHORT_ID = re.compile("[0-9a-f]{7,39}")
+log = logging.getLogger(__name__)
+
 GRACE = 5.0
 """Seconds a worker gets beyond its own alarm before it is killed."""
 START = (
@@ -64,6 +64,9 @@ class Mirrors:
         self._locks: dict[str, threading.Lock] = {}
         self._seen: dict[str, str] = {}
         self._walks: dict[str, dict[str, Found]] = {}
+        self._damaged: set[str] = set()
+        self._renewed: dict[str, str] = {}
+        """Refs that a damaged mirror was cloned anew with: doing so again would mend nothing."""
         worker.prepare()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -73,13 +76,19 @@ class Mirrors:
         """Bring the mirror up to date; an unchanged remote costs one look at its refs.
 
         Raises TransientError (unreachable, too slow, busy) or TerminalError (refused, not there, too large), each with a
-        sentence that names the address and no secret. The mirror then stays as it was.
+        sentence that names the address and no secret. The mirror then stays as it was. One that turned out to be damaged is
+        cloned anew, and replaced when that is done.
         """
         address = parse(url)
         with self._locked(address) as lock:
-            job = self._job(address)
+            anew = address.slug in self._damaged
+            job = self._job(address, anew=anew)
             report = _unchanged(job) if address.local else None
             report = report or self._work(job, lock)
+            if anew and not report.error:
+                self._replace(address, report)
+        if report.damaged:
+            self._suspect(address)
         if report.error:
             raise (TerminalError if report.terminal else TransientError)(report.error)
         self._seen[address.slug] = report.digest
@@ -104,11 +113,33 @@ class Mirrors:
         finally:
             lock.release()
 
-    def _job(self, address: Address) -> Job:
+    def _suspect(self, address: Address) -> None:
+        slug = address.slug
+        if slug not in self._renewed or self._renewed[slug] != self._seen.get(slug):
+            self._damaged.add(slug)
+
+    def _replace(self, address: Address, report: Report) -> None:
+        """Put the new clone in the place of the damaged mirror, which is kept beside it until the next time."""
         folder = self._path(address)
+        aside = folder.with_suffix(".damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        folder.with_suffix(".anew").rename(folder)
+        gc.collect()  # libgit2 shares open packs by their path: repos that an error's traceback holds would keep the old ones
+        self._damaged.discard(address.slug)
+        self._renewed[address.slug] = report.digest
+        self._walks.pop(address.slug, None)
+        log.warning("the mirror of %s was damaged: it is cloned anew, the old one is now %s", address.url, aside)
+
+    def _job(self, address: Address, *, anew: bool) -> Job:
+        folder = self._path(address)
+        seen = self._seen.get(address.slug, "")
+        if anew:
+            folder, seen = folder.with_suffix(".anew"), ""
+            shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             _create(folder, address.url)
-        job = Job(str(folder), address.url, self._deadline, self._seen.get(address.slug, ""))
+        job = Job(str(folder), address.url, self._deadline, seen)
         rule = self._credentials.find(address)
         if address.local or rule is None:
             return job
@@ -145,9 +176,12 @@ class Mirrors:
 
         Raises TransientError while nothing has been fetched yet.
         """
-        repo = self._open(parse(url))
-        name = f"refs/heads/{checked_version(branch)}" if branch else str(repo.references["HEAD"].target)
-        return _commit_at(repo, name)
+        address = parse(url)
+        if branch:
+            versions.checked_version(branch)
+        with self._reading(address):
+            repo = self._open(address)
+            return versions.at(repo, f"refs/heads/{branch}" if branch else str(repo.references["HEAD"].target))
 
     def resolve(self, url: str, version: str) -> str | None:
         """Full commit id for a version as people write it; None when the mirror knows none.
@@ -155,15 +189,10 @@ class Mirrors:
         In this order: a full id, a tag (peeled), a branch, an id of at least 7 digits; ``refs/tags/x`` and ``refs/heads/x``
         are exact. Raises TerminalError for an odd name or an ambiguous id, TransientError while nothing has been fetched yet.
         """
-        repo = self._open(parse(url))
-        checked_version(version)
-        if FULL_ID.fullmatch(version):
-            found = repo.get(version)
-            return version if isinstance(found, pygit2.Commit) else None
-        if version.startswith(("refs/tags/", "refs/heads/")):
-            return _commit_at(repo, version)
-        named = _commit_at(repo, f"refs/tags/{version}") or _commit_at(repo, f"refs/heads/{version}")
-        return named or _commit_by_prefix(repo, version)
+        address = parse(url)
+        versions.checked_version(version)
+        with self._reading(address):
+            return versions.find(self._open(address), version)
 
     def files(self, url: str, commit: str, known: AbstractSet[str] = frozenset()) -> Manifests:
         """Every manifest of a commit (full id); content only of blobs whose id is not in ``known``.
@@ -172,7 +201,7 @@ class Mirrors:
         commit is unknown or beyond the limits, TransientError when the mirror cannot be read.
         """
         address = parse(url)
-        with _reading(address):
+        with self._reading(address):
             repo = self._open(address)
             walk = Walk(repo, self._limits, self._walks.get(address.slug, {}))
             result = trees.manifests(walk, trees.root(repo, commit), known)
@@ -187,7 +216,7 @@ class Mirrors:
         address = parse(source)
         if not self._path(address).exists():
             raise TerminalError(f"{address.url} has never been fetched")
-        with _reading(address):
+        with self._reading(address):
             repo = self._open(address)
             checkout.write(repo, trees.root(repo, revision), into, self._limits)
 
@@ -196,9 +225,20 @@ class Mirrors:
         address = parse(url)
         if old == new:
             return False
-        with _reading(address):
+        with self._reading(address):
             repo = self._open(address)
             return repo.get(old) is None or not repo.descendant_of(new, old)
+
+    @contextmanager
+    def _reading(self, address: Address) -> Iterator[None]:
+        """Turn what pygit2 raises about a damaged or vanishing mirror into TransientError."""
+        try:
+            yield
+        except TROUBLE as error:
+            if isinstance(error, (pygit2.GitError, KeyError)):
+                self._suspect(address)
+            fault = f"it lacks the object {error}" if isinstance(error, KeyError) else error
+            raise TransientError(f"cannot read the mirror of {address.url}: {fault}") from error
 
     def _path(self, address: Address) -> Path:
         return self._folder / f"{address.slug}.git"
@@ -210,15 +250,8 @@ class Mirrors:
         except pygit2.GitError as error:
             if not folder.exists():
                 raise TransientError(f"{address.url} has not been fetched yet") from None
-            raise TransientError(f"the mirror of {address.url} is damaged: {error}; remove {folder}") from error
-
-
-def checked_version(version: str) -> str:
-    """``version`` itself. Raises TerminalError when it cannot be a branch, a tag or an id, or looks like an option."""
-    plain = version.isprintable() and not re.search(r"[\s\\]", version) and len(version) <= LONGEST_VERSION
-    if not plain or version.startswith("-") or not pygit2.reference_is_valid_name(f"refs/heads/{version}"):
-        raise TerminalError(f"{version[:80]!r} is no version: expected a tag, a branch or a commit id")
-    return version
+            self._suspect(address)
+            raise TransientError(f"the mirror of {address.url} is damaged: {error}") from error
 
 
 def pin_hosts(home: Path, known_hosts: Path | None) -> None:
@@ -252,32 +285,3 @@ def _unchanged(job: Job) -> Report | None:
     except TROUBLE:
         return None
     return Report(False, len(refs.ids), refs.default, refs.digest) if refs.digest == job.seen else None
-
-
-@contextmanager
-def _reading(address: Address) -> Iterator[None]:
-    """Turn what pygit2 raises about a damaged or vanishing mirror into TransientError."""
-    try:
-        yield
-    except TROUBLE as error:
-        raise TransientError(f"cannot read the mirror of {address.url}: {error}") from error
-
-
-def _commit_at(repo: pygit2.Repository, name: str) -> str | None:
-    reference = repo.references.get(name)
-    if reference is None:
-        return None
-    try:
-        return str(reference.peel(pygit2.Commit).id)
-    except (pygit2.GitError, pygit2.InvalidSpecError, KeyError):
-        return None  # a tag of a tree or a blob
-
-
-def _commit_by_prefix(repo: pygit2.Repository, digits: str) -> str | None:
-    if not SHORT_ID.fullmatch(digits):
-        return None
-    try:
-        found = repo.get(digits)
-    except ValueError:
-        raise TerminalError(f"more than one object has an id that starts with {digits}; write more digits") from None
-    return str(found.id) if isinstance(found, pygit2.Commit) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -80,9 +80,27 @@ class Found:
     files: tuple[tuple[str, str, int], ...] = ()
     """(path, blob id, size)."""
     problems: tuple[tuple[str, str], ...] = ()
+    """(path, sentence); the path is empty for the tree itself, which then holds nothing else."""
+    cut: bool = False
+    """Whether something was left out for how deep it lies: elsewhere, the same tree may hold more."""
+
+    @property
+    def count(self) -> int:
+        """How many entries it makes."""
+        return len(self.files) + len(self.problems)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(size for _, _, size in self.files)
 
 
 NOTHING = Found()
+
+
+def without(why: str, *, cut: bool = False) -> Found:
+    """What stands for a tree that is not looked into."""
+    return Found((), (("", why),), cut)
 
 
 @dataclass(slots=True)
@@ -93,35 +111,59 @@ class Walk:
     limits: Limits
     before: dict[str, Found]
     seen: dict[str, Found] = field(default_factory=dict)
+    cuts: dict[tuple[str, int], Found] = field(default_factory=dict)
+    """What was cut, by tree and depth."""
     read: int = 0
     """Tree objects read."""
 
     def find(self, tree: str, depth: int = 0) -> Found:
-        """Manifests in and below a tree. Raises TerminalError beyond the limits."""
-        if tree in self.seen:
-            return self.seen[tree]
+        """Manifests in and below a tree. What is beyond a limit is left out, and is a problem of its own path alone."""
+        known = self.seen.get(tree) or self.cuts.get((tree, depth))
+        if known is not None:
+            return known
         if tree in self.before:
             return self._again(tree)
         if depth > self.limits.depth:
-            raise TerminalError(f"the tree is deeper than {self.limits.depth} folders")
+            return without(f"lies deeper than {self.limits.depth} folders and is not read", cut=True)
         self.read += 1
+        try:
+            found = self._look(tree, depth)
+        except TerminalError as error:
+            found = without(str(error))
+        if found.cut:
+            self.cuts[tree, depth] = found
+        else:
+            self.seen[tree] = found
+        return found
+
+    def _look(self, tree: str, depth: int) -> Found:
         files: list[tuple[str, str, int]] = []
         problems: list[tuple[str, str]] = []
-        below: list[str] = []
+        parts: dict[str, Found] = {}
         for mode, raw, oid in entries(self.repo.odb.read(oid_of(tree))[1]):
             name = raw.decode(errors="backslashreplace")
             if mode == TREE:
-                inner = self.find(oid, depth + 1)
-                below.append(oid)
-                files += [(f"{name}/{path}", blob, size) for path, blob, size in inner.files]
-                problems += [(f"{name}/{path}", why) for path, why in inner.problems]
+                parts[name] = self.find(oid, depth + 1)
             elif ALMOST.fullmatch(name):
                 self._judge(mode, name, oid, files, problems)
-            if len(files) + len(problems) > self.limits.manifests:
-                raise TerminalError(f"the commit has more than {self.limits.manifests} manifests")
-        found = Found(tuple(files), tuple(problems)) if files or problems else NOTHING
-        self.seen[tree] = found
-        return found
+        own = Found(tuple(files), tuple(problems))
+        self._fit(own, parts)
+        if not own.count and not any(part.count for part in parts.values()):
+            return NOTHING
+        return Found(
+            (
+                *own.files,
+                *((f"{name}/{path}", blob, n) for name, part in parts.items() for path, blob, n in part.files),
+            ),
+            (*own.problems, *((_below(name, path), w) for name, part in parts.items() for path, w in part.problems)),
+            any(part.cut for part in parts.values()),
+        )
+
+    def _fit(self, own: Found, parts: dict[str, Found]) -> None:
+        """Leave out the largest folders until the rest is within the limits. Raises TerminalError when that is not enough."""
+        most, room = self.limits.manifests, self.limits.manifests_bytes
+        _shed(parts, own, lambda part: part.count, most, f"has more than {most} manifests")
+        _shed(parts, own, lambda part: part.size, room, f"has manifests that are larger than {room} bytes together")
 
     def _again(self, tree: str) -> Found:
         self.seen[tree] = self.before[tree]
@@ -136,6 +178,22 @@ class Walk:
             problems.append((name, why))
         else:
             files.append((name, oid, size))
+
+
+def _shed(parts: dict[str, Found], own: Found, measure: Callable[[Found], int], most: int, why: str) -> None:
+    total = measure(own) + sum(map(measure, parts.values()))
+    for name in sorted(parts, key=lambda name: -measure(parts[name])):
+        if total <= most:
+            return
+        rest = without(f"{why}, with what lies beside it, and is not read")
+        total -= measure(parts[name]) - measure(rest)
+        parts[name] = rest
+    if total > most:
+        raise TerminalError(why)
+
+
+def _below(name: str, path: str) -> str:
+    return f"{name}/{path}" if path else name
 
 
 def oid_of(text: str) -> pygit2.Oid:
@@ -158,11 +216,12 @@ def _refusal(mode: int, name: str, size: int, most: int) -> str:
 def manifests(walk: Walk, tree: str, known: AbstractSet[str]) -> Manifests:
     """Manifests of a commit's tree, with the content of blobs whose id is not in ``known``.
 
-    Raises TerminalError beyond the limits.
+    Raises TerminalError when the tree itself is beyond the limits or malformed.
     """
     found = walk.find(tree)
-    if sum(size for _, _, size in found.files) > walk.limits.manifests_bytes:
-        raise TerminalError(f"the manifests of the commit are larger than {walk.limits.manifests_bytes} bytes together")
+    for path, why in found.problems:
+        if not path:
+            raise TerminalError(f"the commit {why}")
     odd = [
         (path, "has a name with control characters or that is not UTF-8") for path, _, _ in found.files if _odd(path)
     ]

@@ -58,6 +58,8 @@ class Report:
     digest: str = ""
     error: str = ""
     terminal: bool = False
+    damaged: bool = False
+    """Whether files of the mirror seem to be damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,8 @@ def attempt(job: Job) -> Report:
         return update(job)
     except TROUBLE as error:
         text, terminal = explain(error, job.url)
-        return Report(error=text.replace(job.token, "***") if job.token else text, terminal=terminal)
+        text = text.replace(job.token, "***") if job.token else text
+        return Report(error=text, terminal=terminal, damaged="corrupted" in str(error))
 
 
 def main(raw: dict[str, object]) -> None:

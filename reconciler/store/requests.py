@@ -33,6 +33,8 @@ def add(connection: Connection, key: Key, request: Request) -> int:
         "expires": request.expires,
         "accepted": None,
         "message": "",
+        "attempt": request.attempt,
+        "step": request.step,
     }
     inserted = connection.execute(_ADD, row).inserted_primary_key
     return int(inserted[0]) if inserted else 0
@@ -53,7 +55,9 @@ def record(identity: int, request: Request) -> Record:
 def waiting(connection: Connection, key: Key) -> tuple[Request, ...]:
     """Requests for a key that nobody has decided on, oldest first."""
     rows = connection.execute(_OPEN, {"of": str(key)})
-    return tuple(Request(row.id, Verb(row.verb), row.who, row.reason, row.at, row.expires) for row in rows)
+    return tuple(
+        Request(row.id, Verb(row.verb), row.who, row.reason, row.at, row.expires, row.attempt, row.step) for row in rows
+    )
 
 
 def settle(connection: Connection, key: Key, answers: tuple[Answer, ...]) -> None:

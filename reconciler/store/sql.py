@@ -109,7 +109,7 @@ class SqlStore:
             old = ticks.c.at < before
             connection.execute(delete(ticks).where(ticks.c.attempt == 0, old))
             for key in states.keys(connection):
-                oldest = min((past.attempt for past in states.load(connection, key).history), default=0)
+                oldest = states.oldest_attempt(connection, key)
                 forgotten = (ticks.c.key == str(key), ticks.c.attempt > 0, ticks.c.attempt < oldest)
                 connection.execute(delete(ticks).where(*forgotten, old))
             connection.execute(delete(shapes).where(shapes.c.id.not_in(select(ticks.c.shape))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from reconciler.core.outcome import StaleGenerationError
+from reconciler.core.outcome import StaleGenerationError, TerminalError
 from reconciler.core.state import Key, KeyState, Plan
 from reconciler.ports import Transition
 from reconciler.store import codec
@@ -87,6 +87,15 @@ def load(connection: Connection, key: Key) -> KeyState:
     """The state of a key; a new one when there is none."""
     text = connection.execute(_LOAD, {"of": str(key)}).scalar()
     return KeyState(key) if text is None else codec.decode_state(text, str(key))
+
+
+def oldest_attempt(connection: Connection, key: Key) -> int:
+    """The oldest attempt that a key remembers; 0, before all of them, when there is none or the state cannot be read."""
+    try:
+        history = load(connection, key).history
+    except TerminalError:  # whoever looks at this key says so; the others are pruned all the same
+        return 0
+    return min((past.attempt for past in history), default=0)
 
 
 def generation(connection: Connection, key: Key) -> int:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration: the schema this version reads and writes."""
 
 metadata = MetaData()
@@ -128,6 +128,8 @@ requests = Table(
     Column("expires", Float(53)),
     Column("accepted", Boolean),
     Column("message", Text, nullable=False),
+    Column("attempt", BigInteger, nullable=False, server_default="0"),
+    Column("step", BigInteger, nullable=False, server_default="0"),
     Index("requests_key", "key", "id"),
     sqlite_autoincrement=True,
 )

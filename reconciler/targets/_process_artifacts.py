@@ -15,10 +15,14 @@ from reconciler import proc
 from reconciler.core.digest import canonical, sha256, short
 from reconciler.core.outcome import TerminalError
 from reconciler.core.state import Key, Release
+from reconciler.core.text import one_line
 from reconciler.ports import Checkouts
 from reconciler.proc import ShimSpec, ShimState, ShimStatus
-from reconciler.targets._process_files import BusyError, discard, read, write
+from reconciler.targets._process_files import FAILURE, BusyError, discard, read, write
 from reconciler.targets._process_spec import ProcessSpec
+
+LOGGED = 200
+"""Most characters of a message on how a program ended, the last line of its log included."""
 
 
 class Stage(Enum):
@@ -58,7 +62,7 @@ class Artifacts:
         """How far an artifact is; changes nothing."""
         folder = self.project(key) / name
         tree = folder / "tree"
-        failure = read(folder / "failed.json")
+        failure = read(folder / "failed.json", FAILURE)
         if failure:
             return Artifact(tree, Stage.FAILED, failure["message"])
         if not tree.is_dir():
@@ -100,7 +104,7 @@ class Artifacts:
                 discard(folder)
 
     def _remember(self, folder: Path, artifact: Artifact) -> Artifact:
-        if not (folder / "failed.json").exists():
+        if read(folder / "failed.json", FAILURE) is None:
             write(folder / "failed.json", {"message": artifact.message})
         return artifact
 
@@ -151,6 +155,8 @@ def _built(tree: Path, state: ShimState | None, folder: Path) -> Artifact:
 
 
 def with_log(message: str, folder: Path) -> str:
-    """A message with the last lines of a program's log."""
-    lines = proc.tail(folder, lines=8, most=1500)
-    return f"{message}; last lines of its log:\n{lines}" if lines else message
+    """A message with the last line of a program's log, and where the others are. It goes into records and to strangers."""
+    lines = proc.tail(folder, lines=8, most=1500).strip().splitlines()
+    if not lines:
+        return one_line(message, LOGGED)
+    return f"{one_line(f'{message}; its log ends: {lines[-1]}', LOGGED)} (in {folder / 'log'})"

@@ -1,34 +1,54 @@
-"""Small files of the process target: replaced whole, guarded by a file lock, readable by whoever adopts them."""
+"""Small files of the process target: replaced whole, guarded by a file lock, readable by whoever adopts them.
+
+One that a disk has damaged is read as one that is not there: it costs what it says, and nothing else.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from reconciler.core.outcome import StaleGenerationError, TransientError
+
+log = logging.getLogger(__name__)
+
+INSTANCE = ("digest", "ordinal", "generation", "artifact", "removing")
+RECORD = ("digest", "artifact", "generation", "proven")
+FAILURE = ("message",)
+"""What each kind of file says."""
 
 
 class BusyError(TransientError):
     """Somebody else works on it still."""
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None when there is none. Raises TransientError for one that cannot be read."""
+def read(path: Path, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """A JSON object with these names, or None when there is none, or none that can be understood."""
     try:
         found = json.loads(path.read_bytes())
+        if isinstance(found, dict) and found.keys() >= set(names):
+            return found
+        words = "it does not say what it has to"
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise TransientError(f"cannot read {path}: {error}") from error
-    if not isinstance(found, dict):
-        raise TransientError(f"{path} holds no JSON object")
-    return found
+        words = str(error)
+    _warn(path, words)
+    return None
+
+
+@lru_cache(maxsize=1000)
+def _warn(path: Path, words: str) -> None:
+    """Once for each file and fault: everything is read at every look."""
+    log.warning("%s cannot be read, and is taken as lost: %s", path, words)
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
@@ -57,7 +77,8 @@ def exclusive(folder: Path) -> Iterator[None]:
 def fence(folder: Path, generation: int) -> None:
     """Remember the newest generation seen; call it under the lock. Raises StaleGenerationError for an older one."""
     path = folder / "generation.json"
-    seen = int((read(path) or {"generation": 0})["generation"])
+    known = read(path, ("generation",))
+    seen = known["generation"] if known and isinstance(known["generation"], int) else 0
     if generation < seen:
         raise StaleGenerationError(f"generation {generation} is older than {seen}, which {folder.name} has seen")
     if generation > seen:

@@ -23,7 +23,7 @@ from reconciler.core.state import Instance, InstanceStatus, Key, Release
 from reconciler.ports import Host, Target, TargetKind
 from reconciler.proc import HttpHealth, ShimSpec, ShimState, ShimStatus
 from reconciler.targets._process_artifacts import Artifacts, Stage, name_of, with_log
-from reconciler.targets._process_files import BusyError, discard, exclusive, fence, read, write
+from reconciler.targets._process_files import INSTANCE, RECORD, BusyError, discard, exclusive, fence, read, write
 from reconciler.targets._process_spec import RUNTIME, ProcessSpec
 
 KEPT_LOGS = 10
@@ -36,6 +36,7 @@ _RUNNING = {
     ShimStatus.STOPPING: InstanceStatus.STOPPING,
     ShimStatus.FAILED: InstanceStatus.FAILED,
 }
+_INSTANCES = "[0-9a-f]*-[0-9]*/instance.json"
 _LISTENING = frozenset(
     {InstanceStatus.STARTING, InstanceStatus.READY, InstanceStatus.UNHEALTHY, InstanceStatus.STOPPING}
 )
@@ -53,7 +54,7 @@ class ProcessTarget:
         """Read what the shims have written, and whether they live."""
         folder = self._key(key)
         try:
-            found = [(path.parent, read(path)) for path in sorted(folder.glob("[0-9a-f]*/instance.json"))]
+            found = [(path.parent, _known(path)) for path in folder.glob(_INSTANCES)]
             seen = [self._instance(key, path, known) for path, known in found if known]
         except OSError as error:
             raise TransientError(f"cannot look at {folder}: {error}") from error
@@ -78,12 +79,14 @@ class ProcessTarget:
         folder, project = self._key(key), self._artifacts.project(key)
         try:
             with exclusive(folder), exclusive(project):
-                running = {known["digest"] for path in folder.glob("[0-9a-f]*/instance.json") if (known := read(path))}
+                running = {known["digest"] for path in folder.glob(_INSTANCES) if (known := _known(path))}
+                needed = {short(digest) for digest in digests | running}
                 for path in folder.glob("releases/*.json"):
-                    if (known := read(path)) and known["digest"] not in digests | running:
+                    if path.stem not in needed:
                         path.unlink()
-                records = (read(path) for path in folder.parent.glob("*/releases/*.json"))
-                self._artifacts.drop(key, [known["artifact"] for known in records if known])
+                records = [read(path, RECORD) for path in folder.parent.glob("*/releases/*.json")]
+                if None not in records:  # else nobody knows what is still used
+                    self._artifacts.drop(key, [known["artifact"] for known in records if known])
                 logs = sorted(folder.glob("logs/*"), key=lambda path: path.stat().st_mtime, reverse=True)
                 for path in logs[KEPT_LOGS:]:
                     discard(path)
@@ -117,6 +120,8 @@ class ProcessTarget:
     ) -> tuple[InstanceStatus, str]:
         if known["removing"]:
             return InstanceStatus.STOPPING, state.message if state else ""
+        if state is None and not known["generation"]:
+            return InstanceStatus.BACKING_OFF, f"{folder / 'instance.json'} is damaged, and about to be written anew"
         if state is None:
             artifact = self._artifacts.look(key, known["artifact"])
             failed = artifact.stage is Stage.FAILED
@@ -135,7 +140,7 @@ class ProcessTarget:
     def _note_proven(self, folder: Path) -> None:
         """Remember which releases have worked: their new instances are never given up."""
         for path in folder.glob("releases/*.json"):
-            known = read(path)
+            known = read(path, RECORD)
             if known and not known["proven"] and self._has_ready(folder, known["digest"]):
                 write(path, {**known, "proven": True})
 
@@ -146,7 +151,7 @@ class ProcessTarget:
     def _scale_down(self, folder: Path, digest: str, count: int) -> None:
         """Stop instances above the count, the highest first, and what was being removed before."""
         for path in sorted(folder.glob(f"{short(digest)}-*/instance.json"), key=_ordinal, reverse=True):
-            known = read(path)
+            known = _known(path)
             if known and (known["removing"] or known["ordinal"] >= count):
                 if not known["removing"]:
                     write(path, {**known, "removing": True})
@@ -158,11 +163,11 @@ class ProcessTarget:
         folder = self._key(wanted.key)
         for ordinal in range(count):
             path = wanted.folder(folder, ordinal) / "instance.json"
-            if not path.exists():
+            if read(path, INSTANCE) is None:
                 first = {"digest": wanted.release.digest, "ordinal": ordinal, "generation": wanted.generation}
                 write(path, {**first, "artifact": wanted.artifact, "removing": False})
         record = folder / "releases" / f"{short(wanted.release.digest)}.json"
-        known = read(record) or {"generation": 0, "proven": False}
+        known = read(record, RECORD) or {"generation": 0, "proven": False}
         with suppress(BusyError), exclusive(self._artifacts.project(wanted.key)):
             # The record comes first: it is what keeps the artifact from being dropped.
             now = {**known, "digest": wanted.release.digest, "artifact": wanted.artifact}
@@ -177,7 +182,7 @@ class ProcessTarget:
     def _ensure(self, wanted: _Wanted, ordinal: int, tree: Path, *, patient: bool) -> None:
         """Start one instance unless it runs; one that has failed only on a newer generation."""
         folder = wanted.folder(self._key(wanted.key), ordinal)
-        known = read(folder / "instance.json")
+        known = read(folder / "instance.json", INSTANCE)
         if known is None or known["removing"]:
             return
         state = proc.look(folder)
@@ -233,6 +238,20 @@ def _spec(release: Release) -> ProcessSpec:
         return ProcessSpec.model_validate(both)
     except ValidationError as error:
         raise TerminalError(f"release {short(release.digest)} cannot be run as a process: {error}") from error
+
+
+def _known(path: Path) -> dict[str, Any] | None:
+    """What ``instance.json`` says; None when there is none.
+
+    What a damaged one said comes from its folder's name and its release's record, with generation 0, which is no plan's.
+    """
+    known = read(path, INSTANCE)
+    if known or not path.exists():
+        return known
+    digest = path.parent.name.rpartition("-")[0]
+    record = read(path.parent.parent / "releases" / f"{digest}.json", RECORD) or {"digest": digest, "artifact": ""}
+    kept = {name: record[name] for name in ("digest", "artifact")}
+    return {**kept, "ordinal": _ordinal(path), "generation": 0, "removing": False}
 
 
 def _write_news(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from http_traffic import Backend, Load, free_port, get, tally
 from waiting import eventually
 
 from reconciler import registry
-from reconciler.core.outcome import StaleGenerationError, TerminalError
+from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
 from reconciler.core.state import FULL_WEIGHT, Key, Traffic
 from reconciler.ports import Router, RouterKind
 
@@ -198,7 +198,7 @@ def test_keys_do_not_touch_each_other(world: World) -> None:
 
 def test_two_keys_cannot_have_one_port(world: World) -> None:
     world.put(world.only_stable())
-    with pytest.raises(TerminalError, match=f"port {world.port} of shop/cart/staging belongs to {world.key}"):
+    with pytest.raises(TransientError, match=f"port {world.port} of shop/cart/staging belongs to {world.key}"):
         world.router.apply(Key("shop", "cart", "staging"), world.only_stable(), 1)
 
 

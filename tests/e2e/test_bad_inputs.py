@@ -59,7 +59,7 @@ def test_a_revision_that_the_service_repo_lacks_is_named_until_it_is_pushed(plac
     ("name", "reason"),
     [
         ("gone", "cannot run './no-such-program': No such file or directory"),
-        ("exits", "exited with status 1 before it was healthy; last lines of its log:\nno database"),
+        ("exits", "exited with status 1 before it was healthy; its log ends: no database"),
         ("sick", "was not healthy within 0.5 s of its start: health check: answered 'HTTP/1.1 500"),
         ("late", "did not become ready within 1 s"),
     ],

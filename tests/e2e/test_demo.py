@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from envoys import require_envoy
 from programs import marked
+from waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -28,3 +30,17 @@ def test_the_demo_promotes_the_good_version_and_rolls_the_bad_ones_back(tmp_path
     assert re.search(r"v4 .*of the canary took over \d+ ms", done.stdout)
     assert not folder.exists()
     assert not marked(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def test_a_demo_that_is_broken_off_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    require_envoy()
+    folder = tmp_path / "demo"
+    command = [sys.executable, "-m", "reconciler", "demo", "--dir", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        eventually(lambda: list(folder.rglob("instances/*/*/*/*/state.json")), 30, what="instances run")
+        demo.send_signal(number)
+        _, complaint = demo.communicate(timeout=60)
+    assert (demo.returncode, complaint) == (130, "")
+    assert not folder.exists()
+    eventually(lambda: not marked(folder), 10, what="no process left")

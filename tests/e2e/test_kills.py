@@ -109,7 +109,7 @@ def test_a_daemon_killed_on_the_way_back_finishes_it(place: Ground) -> None:
 
 
 def test_a_killed_envoy_comes_back_with_its_weights_and_blames_no_canary(place: Ground) -> None:
-    place.want("shop", "v4", release={"bake": "2s"})
+    place.want("shop", "v4", release={"bake": "2s", "drain": "100ms"})
     place.until(lambda: (seen := analysis(place)) and seen.canary_requests > 100)
     envoy = place.envoy()
     os.kill(envoy, signal.SIGKILL)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import hmac
 import json
+import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from envoys import require_envoy
@@ -18,6 +21,11 @@ from reconciler.demo.repos import Repo
 from reconciler.demo.stage import free_port
 
 pytestmark = pytest.mark.e2e
+
+
+def blocks_sigterm(task: Path) -> bool:
+    blocked = (task / "status").read_text(encoding="ascii").split("SigBlk:")[1].split()[0]
+    return bool(int(blocked, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +58,14 @@ def test_a_daemon_is_ready_without_its_config_repo(place: Ground) -> None:
     code, words = place.cli("status")
     assert code == 0
     assert "config.git" in words
-    assert place.stage.end("daemon") == 0
+
+
+def test_a_stop_is_heeded_whichever_thread_the_signal_reaches(place: Ground) -> None:
+    daemon = place.stage.programs.pop("daemon")
+    tasks = Path(f"/proc/{daemon.pid}/task")
+    others = [int(task.name) for task in tasks.iterdir() if not blocks_sigterm(task) and int(task.name) != daemon.pid]
+    assert ctypes.CDLL(None).tgkill(daemon.pid, others[0], signal.SIGTERM) == 0
+    assert daemon.wait(10) == 0
 
 
 def test_what_was_compiled_stays_in_force_while_the_config_repo_is_away(place: Ground) -> None:

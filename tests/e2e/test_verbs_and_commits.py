@@ -14,8 +14,8 @@ from ground import Ground, ground, lost
 
 pytestmark = pytest.mark.e2e
 
-LONG = {"bake": "20s"}
-SHORT = {"bake": "400ms"}
+LONG = {"bake": "20s", "drain": "100ms"}
+SHORT = {"bake": "400ms", "drain": "100ms"}
 
 
 @pytest.fixture(scope="module")

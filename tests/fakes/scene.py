@@ -112,10 +112,12 @@ class Scene:
             self.tick(**sides)
 
     def ask(self, verb: Verb, expires: float | None = None) -> None:
-        """Have Ada ask for something; the next look answers."""
+        """Have Ada ask for something, bound to what is in progress, as the daemon does; the next look answers."""
         number = len(self.requests) + 1
         wall = at(self.seconds, jump=self.jump).wall
-        self.requests = (*self.requests, Request(number, verb, "ada", "because", wall, expires))
+        rollout = self.state.rollout
+        seen = (rollout.attempt, rollout.step) if rollout else (0, 0)
+        self.requests = (*self.requests, Request(number, verb, "ada", "because", wall, expires, *seen))
 
     # --- ways to well-known states -----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,7 +86,12 @@ class Invariants:
         if state is None:
             return True
         held = state.rollout is not None and state.rollout.held is not None and state.stable is None
-        return state.rollout is None or held
+        return state.rollout is None or held or self._without_manifest(key, state)
+
+    def _without_manifest(self, key: Key, state: KeyState) -> bool:
+        """Whether a rollout does not go on because nobody asks for it any more."""
+        stepping = state.rollout is not None and state.rollout.phase is Phase.STEPPING
+        return stepping and self.world.desires.wanted[key] is None
 
     def _fail(self, message: str) -> None:
         raise Violated(f"at {self.world.clock.elapsed:.3f} s, port call {self.scheduler.calls}: {message}")
@@ -143,6 +149,7 @@ class Invariants:
             self._fail(f"revision {before.revision} is followed by {after.revision}")
         self._plan_follows(before, after)
         self._attempt_follows(before, after)
+        self._something_serves(before, after, transition.inputs)
         if not by_person:
             self._step_was_earned(before, after)
 
@@ -168,6 +175,15 @@ class Invariants:
             self._fail(f"attempt {new.attempt} begins before attempt {old.attempt} has ended")
         if new.release.digest in {row.digest for row in before.quarantined}:
             self._fail(f"attempt {new.attempt} is for {new.release.digest[:8]}, which is quarantined")
+
+    def _something_serves(self, before: KeyState, after: KeyState, inputs: str) -> None:
+        old, new = before.rollout, after.rollout
+        if after.stable is not None or old is None or new is None or new.phase is not Phase.ROLLING_BACK:
+            return
+        # What was seen counts: a replica that stalls may decide on a world that has moved on since.
+        seen = json.loads(inputs)["observed"]["traffic"]
+        if old.phase is Phase.STEPPING and (seen is not None or old.confirmed is not None):
+            self._fail(f"the only release that serves is taken away: {seen}")
 
     def _step_was_earned(self, before: KeyState, after: KeyState) -> None:
         old, new = before.rollout, after.rollout
@@ -222,7 +238,9 @@ class Invariants:
             if traffic is not None:
                 self._fail(f"{key} has no release, but traffic: {traffic}")
             return
-        if share_of(traffic, serving.digest) != FULL_WEIGHT:
+        trying = state.rollout.release.digest if state.rollout and self._without_manifest(key, state) else ""
+        tried = share_of(traffic, trying) if trying != serving.digest else 0
+        if share_of(traffic, serving.digest) + tried != FULL_WEIGHT:
             self._fail(f"{key} serves {serving.digest[:8]}, but its traffic is {traffic}")
         if ready(Observed(running), serving.digest) != serving.desired.instances:
             self._fail(f"{key} has {running}, not {serving.desired.instances} of {serving.digest[:8]}")

@@ -28,13 +28,20 @@ class Desk:
         self.desires = FakeDesires()
         self.target = FakeTarget(self.clock)
         self.told: list[tuple[str, bool]] = []
+        self.undecided: list[tuple[Key, str]] = []
+        self.deaf = False
         router, metrics = FakeRouter(self.clock), FakeMetrics(self.clock)
         ports = Ports(self.clock, store, self.desires, lambda _: self.target, lambda _: router, lambda _: metrics)
         self.queue: WorkQueue[Key] = WorkQueue(self.clock.seconds)
-        self.controller = Controller(ports, self.queue, self.watch, lambda seconds: seconds)
+        self.controller = Controller(ports, self.queue, self.watch, lambda seconds: seconds, self.undecided_on)
 
     def watch(self, key: Key, look: object, result: str, seconds: float) -> None:
         self.told.append((result, look is not None))
+        if self.deaf:
+            raise TransientError("the target is busy")
+
+    def undecided_on(self, key: Key, error: Exception) -> None:
+        self.undecided.append((key, str(error)))
 
     def fails(self, error: Exception | None) -> None:
         """Have every look raise an error while it acts."""
@@ -112,6 +119,23 @@ def test_one_failing_key_does_not_delay_another(desk):
     desk.queue.add(other)
     assert [desk.controller.process_one(), desk.controller.process_one()] == [KEY, other]
     assert [result for result, _ in desk.told] == ["error", "changed"]
+
+
+def test_a_listener_that_fails_ends_no_worker_and_delays_nothing(desk):
+    desk.deaf = True
+    desk.desires.commit(desired("v1"))
+    assert desk.controller.process(KEY) == pytest.approx(0.02)
+    assert desk.told == [("changed", True)]
+
+
+def test_why_a_look_came_to_no_decision_is_told(desk):
+    desk.desires.commit(desired("v1"))
+    desk.fails(RuntimeError("a bug"))
+    desk.controller.process(KEY)
+    assert desk.undecided == [(KEY, "a bug")]
+    desk.fails(TransientError("try again"))  # decided, but not done: the look itself says so
+    desk.controller.process(KEY)
+    assert len(desk.undecided) == 1
 
 
 def test_workers_run_until_the_queue_is_closed(desk):

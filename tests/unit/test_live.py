@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from gitrepos import Repo
 
 from reconciler.catalog import Catalog
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Key
+from reconciler.core.state import Key, KeyState, Verb
 from reconciler.core.view import summary
 from reconciler.live import Live
+from reconciler.ports import Transition
 from reconciler.source.git import Mirrors
 from reconciler.store import SqlStore, open_store
 from reconciler.workqueue import WorkQueue
@@ -72,6 +75,29 @@ def test_why_an_action_failed_is_shown_until_it_works(desk, error):
     assert "port 80" not in desk.says()
 
 
+def test_why_a_look_came_to_no_decision_is_shown_until_one_does(desk):
+    desk.place.desires.commit(desired("v1"))
+    desk.live.saw(desk.place.look())
+    desk.live.undecided(KEY, TransientError("the disk is full"))
+    assert desk.says() == "the disk is full"
+    desk.live.saw(desk.place.look())
+    assert "disk" not in desk.says()
+
+
+def test_a_state_that_cannot_be_read_is_shown_and_hides_no_other(desk, tmp_path):
+    store = open_store(tmp_path / "prodsprint.db")
+    other = Key("acme", "other", "prod")
+    for key in (KEY, other):
+        store.commit(Transition(KeyState(key, revision=1), (), (), 1.0, "{}"))
+    with closing(sqlite3.connect(tmp_path / "prodsprint.db", isolation_level=None)) as database:
+        database.execute("UPDATE states SET state = '{\"newer\": 1}' WHERE key = ?", (str(KEY),))
+    desk.live.store = store
+    views = {view.key: view for view in desk.live.environments()}
+    assert f"the state of {KEY} cannot be read" in views[KEY].problem
+    assert "state" not in views[other].problem
+    store.close()
+
+
 def test_a_config_repo_that_is_away_is_shown_for_every_key_until_it_is_back(desk):
     desk.place.desires.commit(desired("v1"))
     desk.live.saw(desk.place.look())
@@ -93,6 +119,21 @@ def test_a_manifest_that_names_no_key_is_shown_among_the_problems(desk):
     desk.fetch()
     assert desk.live.environments() == ()
     assert [problem.partition(":")[0] for problem in desk.live.problems()] == ["prodsprint.yaml"]
+
+
+@pytest.mark.parametrize("verb", [Verb.PROMOTE, Verb.ABORT])
+def test_what_is_asked_of_a_rollout_is_for_the_attempt_and_step_in_progress(desk, verb):
+    desk.place.release("v1")
+    desk.place.desires.commit(desired("v2"))
+    while desk.place.store.load(KEY).rollout is None:
+        desk.live.saw(desk.place.look())
+    rollout = desk.place.store.load(KEY).rollout
+    desk.live.submit(KEY, verb, "ann", "looks good", None)
+    desk.live.submit(KEY, Verb.PAUSE, "ann", "lunch", None)
+    first, second = desk.place.store.requests(KEY)
+    assert (first.attempt, first.step) == (rollout.attempt, rollout.step)
+    assert rollout.attempt == 2
+    assert (second.attempt, second.step) == (0, 0)
 
 
 def test_a_dead_letter_that_is_replayed_is_told_of_at_once(desk):

@@ -13,7 +13,7 @@ from fakes.target import Behaviour
 from fakes.values import KEY, desired, release
 
 from reconciler.core.outcome import StaleGenerationError, TransientError
-from reconciler.core.state import Instant, Key, Observed, Record, Request, Verb
+from reconciler.core.state import Instant, Key, Record, Request, Verb
 from reconciler.ports import Transition
 from reconciler.reconcile import kept, recorded
 from reconciler.store import open_store
@@ -92,7 +92,9 @@ def test_what_cannot_be_observed_is_not_acted_on(place, port):
     before = len(place.target.applied), len(place.router.applied)
     for _ in range(5):
         look = place.look()
-    assert look.inputs.observed == Observed(error="connection refused")
+    observed = look.inputs.observed
+    assert observed.error == "connection refused"
+    assert (observed.sees_instances, observed.sees_traffic) == (port == "router", port == "target")
     assert (len(place.target.applied), len(place.router.applied)) == before
     getattr(place, port).error = ""
     for _ in range(3):
@@ -186,3 +188,59 @@ def test_no_instance_is_stopped_while_requests_go_to_it(place):
         listening = {one.endpoint for one in place.target.running(KEY)}
         assert set(place.router.in_force(KEY).stable.endpoints) <= listening
     assert len(place.target.running(KEY)) == 2
+
+
+# --- half an observation ---------------------------------------------------------------------------------------------
+
+
+def canary(place: Place) -> None:
+    """Have v2 carry traffic beside v1."""
+    place.release("v1")
+    place.desires.commit(desired("v2"))
+    for _ in range(100):
+        place.look()
+        place.serve()
+        rollout = place.store.load(KEY).rollout
+        if rollout is not None and rollout.confirmed is not None:
+            return
+    raise AssertionError("v2 gets no traffic")
+
+
+def test_traffic_goes_back_although_the_target_cannot_be_observed(place):
+    canary(place)
+    before = place.router.in_force(KEY).stable
+    place.target.error = "cannot read instance.json of the canary"
+    for _ in range(20):
+        place.clock.advance(2.0)
+        place.metrics.record(KEY, "canary", 1000, 900)
+        place.metrics.record(KEY, "stable", 9000, 9)
+        place.look()
+    state = place.store.load(KEY)
+    assert state.rollout.phase == "rolling_back"
+    assert state.rollout.confirmed is not None
+    assert (place.router.in_force(KEY).stable, place.router.in_force(KEY).canary) == (before, None)
+    place.target.error = ""
+    for _ in range(60):
+        place.clock.advance(1.0)
+        place.look()
+    assert place.store.load(KEY).rollout is None
+    assert {one.digest for one in place.target.running(KEY)} == {release("v1").digest}
+
+
+# --- the order of environments ---------------------------------------------------------------------------------------
+
+
+def test_what_the_environment_before_is_taking_back_does_not_count_as_certified(place):
+    later = replace(KEY, environment="later")
+    place.release("v1")
+    place.release("v2")
+    place.desires.commit(desired("v2", later, after=KEY.environment))
+    revision = desired("v2").artifact.revision
+    assert place.look(later).inputs.predecessor.revision == revision
+    place.store.submit(KEY, Request(0, Verb.ROLLBACK, "ada", "it leaks", place.clock.now().wall))
+    place.look()
+    assert place.look(later).inputs.predecessor.revision is None
+    for _ in range(20):
+        place.clock.advance(1.0)
+        place.look()
+    assert place.look(later).inputs.predecessor.revision == desired("v1").artifact.revision

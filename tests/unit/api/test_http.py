@@ -149,3 +149,39 @@ def test_a_taken_port_is_a_clear_error():
         again = served(address=f"{host}:{port}")
         with pytest.raises(TerminalError, match="cannot listen"):
             again.__enter__()
+
+
+def asked(where, *heads):
+    with socket.create_connection(where, timeout=10) as connection:
+        connection.sendall("\r\n".join(("GET /metrics HTTP/1.1", *heads, "", "")).encode())
+        return connection.makefile("rb").readline().split()[1].decode()
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:7480", "127.0.0.1:7480", "[::1]:7480", "192.0.2.7", "[::1]"])
+def test_this_machine_may_be_called_by_address_and_as_localhost(host):
+    with served() as (where, _, _):
+        assert asked(where, f"Host: {host}") == "200"
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        ("Host: evil.example",),
+        ("Host: evil.example:7480",),
+        ("HOST:evil.example",),
+        ("Host : evil.example",),
+        ("Host: localhost", "Host: evil.example"),
+        ("Host: 127.0.0.1.evil.example",),
+        ("Host: localhost@evil.example",),
+        ("Host: ",),
+    ],
+)
+def test_a_name_that_somebody_made_stand_for_this_machine_gets_nothing(heads):
+    with served() as (where, _, _):
+        assert asked(where, *heads) == "403"
+
+
+def test_on_the_network_any_name_is_served_and_that_is_said(caplog):
+    with caplog.at_level("WARNING"), served(address="0.0.0.0:0") as (where, _, _):
+        assert asked(("127.0.0.1", where[1]), "Host: daemon.example:7480") == "200"
+    assert "metrics are served in clear text" in caplog.text

@@ -11,6 +11,7 @@ import pytest
 from api_world import PROD, STAGING, ZOO, World, api, steady
 
 from reconciler import cli
+from reconciler.daemon import exclusive
 from reconciler.store import open_store
 
 
@@ -40,7 +41,7 @@ def hall(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     store = open_store(folder / "prodsprint.db", ("webhook",))
     app = World(store)
-    with api(app, folder, heartbeat=0.2, poll=0.02) as address:
+    with api(app, folder, heartbeat=0.2, poll=0.02) as address, exclusive(folder):
         (folder / "daemon.json").write_text(json.dumps({"pid": 1, "grpc": address}))
         yield app, folder
     store.close()

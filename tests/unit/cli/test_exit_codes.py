@@ -124,8 +124,7 @@ def test_6_for_an_environment_that_is_degraded(ask, world):
 @produces(ExitCode.UNREACHABLE)
 def test_20_when_no_daemon_can_be_reached(run, tmp_path):
     (tmp_path / "token").write_text("t" * 40)
-    (tmp_path / "daemon.json").write_text('{"grpc": "127.0.0.1:1"}')
-    shown = run("status", "--data-dir", str(tmp_path))
+    shown = run("status", "--data-dir", str(tmp_path), "--address", "127.0.0.1:1")
     assert (shown.code, shown.err) == (20, "prodsprint: no daemon answers at 127.0.0.1:1: is it running?\n")
 
 

@@ -101,7 +101,7 @@ def test_no_attempt_begins_before_all_traffic_is_seen_on_what_serves(observed):
     scene = STATES["idle"]()
     scene.commit("v2")
     whole, scene.observed = scene.observed, observed
-    assert scene.look().waiting[0].condition == "Settling"
+    assert scene.look().waiting[-1].condition == "Settling"
     assert scene.state.rollout is None
     scene.observed = whole
     scene.look()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from fakes.scene import Scene
 from fakes.situations import STATES
 from fakes.values import instances, release
 
 from reconciler.core.plan import traffic_for
-from reconciler.core.state import InstanceStatus, Phase, Result, Route, SetRoute
+from reconciler.core.state import InstanceStatus, Observed, Phase, Result, Route, SetRoute, Verb
 
 
 def overtaken() -> Scene:
@@ -73,3 +74,70 @@ def test_a_first_release_that_does_not_serve_yet_is_taken_away():
     assert scene.state.rollout.phase is Phase.ROLLING_BACK
     scene.until(lambda state: state.rollout is not None and state.rollout.attempt == 2)
     assert scene.state.stable is None
+
+
+# --- the only release that serves is never taken away ----------------------------------------------------------------
+
+
+def asked_for_again() -> Scene:
+    """What serves without a certificate is wanted again, and the router has not confirmed the new attempt yet."""
+    scene = overtaken()
+    scene.until(lambda state: state.rollout is not None)
+    scene.commit("v1")
+    scene.until(lambda state: state.rollout is not None and state.stable is None)
+    assert scene.state.rollout.confirmed is None
+    return scene
+
+
+def serves(scene: Scene) -> bool:
+    traffic = scene.observed.traffic
+    return traffic is not None and release("v1").digest in {
+        side.digest for side in (traffic.stable, traffic.canary) if side
+    }
+
+
+def test_one_that_is_asked_for_again_and_overtaken_once_more_goes_on_serving():
+    scene = asked_for_again()
+    scene.commit("v3")
+    for _ in range(20):
+        scene.obey()
+        assert serves(scene)
+    assert scene.state.rollout.release == release("v3")
+
+
+@pytest.mark.parametrize("missing", [Observed(error="Envoy does not answer"), Observed()])
+def test_not_even_while_its_traffic_cannot_be_seen(missing):
+    scene = asked_for_again()
+    seen, scene.observed = scene.observed, missing
+    scene.look()
+    scene.commit("v3")
+    scene.look()
+    scene.observed = seen
+    for _ in range(20):
+        scene.obey()
+        assert serves(scene)
+
+
+def test_nothing_is_decided_on_a_first_release_while_nobody_sees_whether_it_serves():
+    scene = STATES["first_starting"]()
+    scene.obey()
+    seen, scene.observed = scene.observed, Observed(error="Envoy does not answer")
+    scene.commit("v2")
+    scene.ask(Verb.ABORT)
+    decision = scene.look()
+    assert scene.state.rollout.phase is Phase.STEPPING
+    assert not decision.answers[0].accepted
+    scene.observed = seen
+    scene.look()
+    assert scene.state.rollout is None or scene.state.rollout.phase is Phase.ROLLING_BACK
+
+
+def test_nobody_can_abort_the_only_release_that_serves():
+    for scene in (STATES["first_serving"](), asked_for_again()):
+        scene.ask(Verb.ABORT)
+        decision = scene.obey()
+        assert not decision.answers[0].accepted
+        assert "commit another version" in decision.answers[0].message
+        for _ in range(5):
+            scene.obey()
+            assert serves(scene)

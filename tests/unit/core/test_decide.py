@@ -43,11 +43,14 @@ def check(before: KeyState, scene: Scene, decision: Decision) -> None:
 def check_due(scene: Scene, decision: Decision) -> None:
     observed = scene.observed
     if observed.error:
-        assert decision.due.actions == ()
+        assert decision.due.actions == () or decision.state.rollout.phase is Phase.ROLLING_BACK
     for action in decision.due.actions:
         assert action in decision.state.plan.actions
         if isinstance(action, Scale) and action.count == 0:
             assert not _served(observed, action.digest)
+        if isinstance(action, SetRoute):
+            serves = observed.traffic is not None
+            assert action.route.stable or action.route.canary or not serves, "traffic is sent to nothing"
         if isinstance(action, SetRoute) and not in_force(action.route, observed):
             for digest in (action.route.stable, action.route.canary):
                 gains = digest is not None and not _served(observed, digest)
@@ -88,6 +91,8 @@ def check_words(scene: Scene, decision: Decision) -> None:
         assert one.condition
         assert one.message
         assert one.who
+    if scene.observed.error:
+        assert decision.waiting[0].condition == "NotObserved"
         assert (one.next_look is not None) == isinstance(decision.outcome, RequeueAfter)
     state, wanted = decision.state, scene.desired
     synced = wanted is None or (state.stable is not None and state.stable.digest == release_digest(wanted))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fakes.scene import Scene
+from fakes.situations import EVENTS, STATES
 from fakes.values import KEY, at, instances, release
 
 from reconciler.core.plan import alone, due, endpoints, in_force, next_plan, observed_weight, traffic_for
-from reconciler.core.state import Backend, InstanceStatus, KeyState, Observed, Route, Traffic
+from reconciler.core.state import Backend, InstanceStatus, KeyState, Observed, Phase, Route, SetRoute, Traffic
 
 V1, V2 = release("v1", instances=4), release("v2", instances=4)
 
@@ -72,3 +74,34 @@ def test_an_instance_that_is_to_be_stopped_serves_as_long_as_no_other_does():
 def test_more_instances_are_started_while_the_others_serve():
     here = instances(V1, 1)
     assert due(PLAN, Observed(here, traffic(V1, count=1)), at(), None, 5.0).actions == (SCALE,)
+
+
+# --- what is not there any more --------------------------------------------------------------------------------------
+
+
+def test_a_release_whose_instances_are_all_down_keeps_the_endpoints_that_the_router_has():
+    there = traffic(V1, V2, 500)
+    down = tuple(replace(one, status=InstanceStatus.BACKING_OFF, endpoint="") for one in instances(V1, 2))
+    found = traffic_for(Route(8080, V1.digest, V2.digest, 500), Observed((*down, *instances(V2, 1)), there))
+    assert found.stable == there.stable
+    assert found.canary.endpoints == tuple(one.endpoint for one in instances(V2, 1))
+
+
+def test_stable_instances_that_go_down_during_a_canary_move_no_traffic():
+    scene = STATES["baking"]()
+    EVENTS["stable down"](scene)
+    assert not any(isinstance(action, SetRoute) for action in scene.look().due.actions)
+
+
+def test_requests_meet_a_new_port_only_once_the_release_is_certified():
+    scene = Scene()
+    scene.certify("v1", port=8080)
+    scene.commit("v2", port=9090)
+    for _ in range(3):
+        scene.baking()
+        assert scene.observed.traffic.port == 8080
+        scene.bake()
+        scene.look()
+    assert scene.state.rollout.phase is Phase.PROMOTING
+    scene.drained()
+    assert scene.observed.traffic.port == 9090

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.situations import STATES, failed
+from fakes.situations import EVENTS, STATES, failed
 from fakes.values import at, release
 
 from reconciler.core.requests import PAUSE_SECONDS
@@ -15,9 +15,10 @@ ACCEPTED = {
     Verb.SYNC: set(STATES),
     Verb.PAUSE: set(STATES),
     Verb.RESUME: {"paused", "held"},
-    Verb.PROMOTE: {"first_serving", "baking", "last_step", "held", "paused"},
-    Verb.ABORT: set(STATES) - {"nothing", "idle", "idle_with_history", "rolled_back", "promoting", "draining"},
-    Verb.ROLLBACK: set(STATES) - {"nothing", "idle", "promoting", "draining", "restoring"},
+    Verb.PROMOTE: {"first_serving", "baking", "last_step", "held"},
+    Verb.ABORT: set(STATES)
+    - {"nothing", "first_serving", "idle", "idle_with_history", "rolled_back", "promoting", "draining"},
+    Verb.ROLLBACK: set(STATES) - {"nothing", "first_serving", "idle", "promoting", "draining", "restoring"},
 }
 
 
@@ -101,6 +102,42 @@ def test_a_canary_that_is_down_is_not_promoted():
     scene.ask(Verb.PROMOTE)
     assert not scene.look().answers[0].accepted
     assert scene.state.rollout.phase is Phase.ROLLING_BACK
+
+
+def test_a_promotion_is_of_the_step_that_was_seen_by_whoever_asked():
+    scene = STATES["baking"]()
+    scene.ask(Verb.PROMOTE)
+    scene.ask(Verb.ABORT)
+    asked, scene.requests = scene.requests, ()
+    scene.bake()
+    scene.look()
+    scene.baking()
+    scene.requests = asked[:1]  # it reached the daemon late: the next step is in force
+    assert not scene.look().answers[0].accepted
+    scene.commit("v4")
+    scene.obey()
+    scene.until(lambda state: state.rollout is None or state.rollout.phase is not Phase.ROLLING_BACK)
+    scene.baking()
+    for request in asked:
+        scene.requests = (request,)
+        assert not scene.look().answers[0].accepted
+    assert scene.state.rollout.release == release("v4")
+
+
+def test_a_promotion_that_names_no_attempt_is_of_whatever_is_in_progress():
+    scene = STATES["baking"]()
+    scene.ask(Verb.PROMOTE)
+    scene.requests = (replace(scene.requests[0], attempt=0, step=0),)
+    assert scene.look().answers[0].accepted
+
+
+@pytest.mark.parametrize("event", ["unobservable", "asked to pause", "all gone"])
+def test_what_is_not_there_or_not_seen_or_paused_is_not_promoted(event):
+    scene = STATES["baking"]()
+    EVENTS[event](scene)
+    scene.ask(Verb.PROMOTE)
+    assert not scene.look().answers[-1].accepted
+    assert scene.state.rollout.step == 0
 
 
 def test_a_pause_holds_promotion_but_not_the_way_back():

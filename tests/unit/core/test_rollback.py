@@ -80,3 +80,51 @@ def test_the_files_of_more_than_five_certified_releases_are_not_kept():
     scene.ask(Verb.ROLLBACK)
     scene.look()
     assert scene.state.rollout.release == release("v6")
+
+
+def test_what_git_still_names_stays_in_quarantine_however_old():
+    scene = Scene(desired=V1.desired)
+    here = Draft(scene.inputs(), scene.state)
+    quarantine(here, V1.digest, "bad", 1)
+    for number in range(MOST_QUARANTINED + 5):
+        quarantine(here, f"{number:064x}", "bad", number)
+    assert V1.digest in {row.digest for row in here.state.quarantined}
+
+
+# --- a rollback is never lost ----------------------------------------------------------------------------------------
+
+
+def test_a_rollback_that_is_given_up_bars_neither_release():
+    scene = STATES["restoring"]()
+    scene.ask(Verb.ABORT)
+    scene.look()
+    scene.drained()
+    assert scene.state.stable == V2
+    assert scene.state.quarantined == ()
+    assert certified_before(scene.state) == V1
+
+
+def test_a_rollback_whose_instances_are_late_can_be_asked_for_again():
+    scene = STATES["restoring"]()
+    scene.seconds += V1.desired.strategy.progress_deadline + 1.0
+    scene.look()
+    assert scene.state.rollout.phase is Phase.ROLLING_BACK
+    scene.drained()
+    assert {row.digest for row in scene.state.quarantined} == {V2.digest}
+    scene.ask(Verb.ROLLBACK)
+    assert scene.look().answers[0].accepted
+    scene.drained()
+    assert scene.state.stable.digest == V1.digest
+
+
+def test_a_rollback_follows_the_newest_settings():
+    scene = Scene()
+    scene.certify("v1", port=8080, instances=2)
+    scene.certify("v2", port=9090, instances=3)
+    scene.ask(Verb.ROLLBACK)
+    scene.drained()
+    assert scene.state.stable.digest == V1.digest
+    assert (scene.state.stable.desired.port, scene.state.stable.desired.instances) == (9090, 3)
+    assert scene.state.certified[0] == scene.state.stable
+    assert scene.observed.traffic.port == 9090
+    assert len(scene.observed.instances) == 3

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.units import format_duration, format_percent, parse_duration, parse_percent
+from reconciler.core.units import format_duration, format_percent, parse_duration, parse_percent, percent_words
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,8 @@ def test_what_is_no_percentage_is_refused(wrong):
 @given(st.integers(min_value=0, max_value=10_000))
 def test_a_formatted_percentage_reads_back(hundredths):
     assert parse_percent(format_percent(hundredths)) == hundredths
+
+
+@pytest.mark.parametrize(("hundredths", "words"), [(1, "0.01 %"), (50, "0.5 %"), (500, "5 %"), (10_000, "100 %")])
+def test_sentences_put_a_space_before_the_percent_sign(hundredths, words):
+    assert percent_words(hundredths) == words

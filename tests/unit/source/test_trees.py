@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from gitrepos import Link, Repo
+from pygit2.enums import ObjectType
 
 from reconciler.core.outcome import TerminalError
 from reconciler.source import trees
@@ -89,18 +90,55 @@ def test_a_tree_of_trees_that_multiplies_is_refused_quickly(repo: Repo) -> None:
         if "other" in leaf:
             assert not found(repo, tree).paths
         else:
-            with pytest.raises(TerminalError, match="more than 100000 manifests"):
-                found(repo, tree)
+            result = found(repo, tree)
+            assert len(result.paths) + len(result.problems) <= 100_000
+            assert any("more than 100000 manifests" in why for _, why in result.problems)
 
 
-def test_depth_and_total_size_are_limited(repo: Repo) -> None:
-    tree = repo.tree({"prodsprint.yaml": "x"})
-    for _ in range(101):
+def deep(repo: Repo, tree: str, folders: int) -> str:
+    for _ in range(folders):
         tree = repo.raw_tree([(FOLDER, b"d", tree)])
-    with pytest.raises(TerminalError, match="deeper than 100"):
-        found(repo, tree)
+    return tree
+
+
+def test_a_folder_that_lies_too_deep_is_a_problem_of_that_path_alone(repo: Repo) -> None:
+    team = repo.tree({"x/y/prodsprint.yaml": "x"})
+    lines = [(FOLDER, b"a", deep(repo, team, 98)), (FOLDER, b"team", team)]
+    result = found(repo, repo.raw_tree(lines))
+    assert list(result.paths) == ["team/x/y/prodsprint.yaml"]
+    ((path, why),) = result.problems
+    assert path == "/".join(["a", *["d"] * 98, "x", "y"])
+    assert why == "lies deeper than 100 folders and is not read"
+
+
+def test_what_multiplies_below_the_depth_limit_is_looked_at_once(repo: Repo) -> None:
+    tree = repo.tree({"prodsprint.yaml": "x"})
+    for _ in range(60):
+        tree = repo.raw_tree([(FOLDER, b"a", tree), (FOLDER, b"b", tree)])
+    result = found(repo, tree, Limits(depth=40, manifests=100))
+    assert not result.paths
+    assert any("more than 100 manifests" in why for _, why in result.problems)
+
+
+def test_the_largest_folder_is_left_out_when_there_is_too_much(repo: Repo) -> None:
+    names = {"evil/prodsprint.yaml": "abcdef", "b/prodsprint.yaml": "abc", "c.prodsprint.yaml": "de"}
+    result = found(repo, repo.tree({f"teams/{name}": text for name, text in names.items()}), Limits(manifests_bytes=8))
+    assert set(result.paths) == {"teams/b/prodsprint.yaml", "teams/c.prodsprint.yaml"}
+    ((path, why),) = result.problems
+    assert path == "teams/evil"
+    assert why.startswith("has manifests that are larger than 8 bytes together, with what lies beside it")
+
+
+def test_manifests_at_the_root_that_are_too_large_refuse_the_commit(repo: Repo) -> None:
     with pytest.raises(TerminalError, match="larger than 5 bytes together"):
         found(repo, repo.tree({"prodsprint.yaml": "abc", "a.prodsprint.yaml": "def"}), Limits(manifests_bytes=5))
+
+
+def test_a_malformed_folder_is_a_problem_of_that_path_alone(repo: Repo) -> None:
+    broken = str(repo.git.odb.write(ObjectType.TREE, b"no tree"))
+    lines = [(FOLDER, b"broken", broken), (FOLDER, b"team", repo.tree({"prodsprint.yaml": "x"}))]
+    result = found(repo, repo.raw_tree(lines))
+    assert (list(result.paths), [path for path, _ in result.problems]) == (["team/prodsprint.yaml"], ["broken"])
 
 
 def test_unknown_commit_is_refused_and_a_link_to_a_folder_is_not_followed(repo: Repo, tmp_path: Path) -> None:

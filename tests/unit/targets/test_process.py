@@ -9,54 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from programs import SERVER, becomes, marked, nothing_left
-from releases import KEY, CopiedCheckouts, release
+from programs import SERVER, becomes, marked
+from releases import KEY, CopiedCheckouts, folder_of, release, settle
 from waiting import eventually
 
 from reconciler import proc
-from reconciler.clock import SystemClock
 from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.core.state import InstanceStatus, Key
-from reconciler.ports import Host
 from reconciler.targets import process
 from reconciler.targets._process_files import exclusive
 
-SHOW = "import json, os\nprint(json.dumps([dict(os.environ), os.getcwd()]), flush=True)\n"
 PYTHON = [sys.executable, "-I", "-S"]
-
-
-@pytest.fixture
-def checkouts(tmp_path):
-    return CopiedCheckouts(tmp_path / "commits")
-
-
-@pytest.fixture
-def host(tmp_path, checkouts):
-    with nothing_left(tmp_path):
-        yield Host(tmp_path / "data", SystemClock(), checkouts)
-
-
-@pytest.fixture
-def target(host):
-    return process.KIND.open(host)
-
-
-@pytest.fixture
-def commit(checkouts):
-    return checkouts.commit({"server.py": SERVER, "show.py": SHOW + SERVER})
-
-
-def settle(target, wanted, count, generation, status=InstanceStatus.READY, key=KEY):
-    def done():
-        target.apply(key, wanted, count, generation)
-        found = [one for one in target.observe(key) if one.digest == wanted.digest]
-        return len(found) == count and all(one.status is status for one in found) and (found or True)
-
-    return eventually(done, 20, what=str(status))
-
-
-def folder_of(host, instance, key=KEY):
-    return host.data / "instances" / key.workspace / key.project / key.environment / instance.id
 
 
 def building(program):
@@ -127,10 +90,12 @@ def test_while_it_builds_instances_are_preparing(target, host, commit):
         ("import signal; print('no compiler', flush=True); signal.pause()", 0.5, "the build did not end within 0.5 s"),
     ],
 )
-def test_a_build_that_fails_or_takes_too_long_fails_with_its_last_lines(target, commit, program, deadline, reason):
+def test_a_build_that_fails_or_takes_too_long_fails_with_its_last_line(target, commit, program, deadline, reason):
     wanted = release(commit, spec=building(program), runtime={"build_deadline": deadline})
     (one,) = settle(target, wanted, 1, 1, InstanceStatus.FAILED)
-    assert one.message == f"{reason}; last lines of its log:\nno compiler"
+    said, _, log = one.message.rstrip(")").rpartition(" (in ")
+    assert said == f"{reason}; its log ends: no compiler"
+    assert Path(log).read_text() == "no compiler\n"
 
 
 def test_a_build_command_that_does_not_exist_fails(target, commit):
@@ -236,11 +201,11 @@ def test_dropping_a_release_ends_its_build(target, commit, tmp_path):
 # --- instances that end ----------------------------------------------------------------------------------------------
 
 
-def test_an_instance_that_exits_at_once_fails_with_reason_and_last_lines(target, commit):
+def test_an_instance_that_exits_at_once_fails_with_reason_and_last_line(target, host, commit):
     wanted = release(commit, spec={"command": [*PYTHON, "-c", "print('no config'); raise SystemExit(2)"]})
     (one,) = settle(target, wanted, 1, 1, InstanceStatus.FAILED)
-    assert one.message.startswith("exited with status 2 before it was healthy; last lines of its log:\n")
-    assert one.message.endswith("no config")
+    log = folder_of(host, one) / "log"
+    assert one.message == f"exited with status 2 before it was healthy; its log ends: no config (in {log})"
     assert one.endpoint == ""
 
 
@@ -319,13 +284,3 @@ def test_a_project_that_is_being_checked_out_elsewhere_is_waited_for(target, com
         target.apply(KEY, release(commit), 1, 1)
         assert target.observe(KEY)[0].status is InstanceStatus.PREPARING
     settle(target, release(commit), 1, 1)
-
-
-def test_an_unreadable_record_is_no_empty_observation(target, host, commit):
-    (one,) = settle(target, release(commit), 1, 1)
-    path = folder_of(host, one) / "instance.json"
-    text = path.read_text()
-    path.write_text("{")
-    with pytest.raises(TransientError, match=r"cannot read .*instance\.json"):
-        target.observe(KEY)
-    path.write_text(text)
