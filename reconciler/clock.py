@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import secrets
+import select
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.core.state import Instant
+from reconciler.ports import Clock
 
 
 def boot_id() -> str:
@@ -34,3 +37,13 @@ def token() -> str:
 def jitter(seconds: float, share: float = 0.2) -> float:
     """``seconds``, moved by at most ``share`` either way, so that many timers do not fire together."""
     return seconds * (1 + share * (2 * random.random() - 1))
+
+
+def within(seconds: float, check: Callable[[], bool], clock: Clock) -> bool:
+    """Whether ``check`` becomes true within so many seconds; it is asked twenty times a second."""
+    start = clock.now()
+    while not check():
+        if clock.now().since(start) > seconds:
+            return False
+        select.select([], [], [], 0.05)
+    return True

@@ -255,3 +255,11 @@ def _launch(folder: Path, lock: int) -> None:
     if done.returncode:
         words = (folder / "shim.log").read_text(errors="replace").strip().splitlines()[-1:]
         raise TransientError(f"the shim in {folder} ended at once: {' '.join(words) or 'without a word'}")
+
+
+def end_below(folder: Path) -> int:
+    """Go on ending every shim anywhere below ``folder``; returns how many are left. To be called until it is 0."""
+    shims = [spec.parent for spec in folder.rglob("spec.json")]
+    for shim in shims:
+        stop(shim)
+    return sum(not remove(shim) for shim in shims)

@@ -1,4 +1,4 @@
-"""Rewrites every generated file of the repository: ``make generate``. The drift tests hold the files to the same functions."""
+"""Rewrites every generated file of the repository: ``make generate``. The drift tests use the same functions."""
 
 from __future__ import annotations
 

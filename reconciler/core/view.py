@@ -98,14 +98,15 @@ class EnvironmentView:
 
     @property
     def health(self) -> HealthStatus:
-        """A rollout is Progressing, one that waits for a person Suspended, one on its way back Degraded."""
+        """A rollout is Progressing, one that waits for a person Suspended; on the way back it is what serves that counts."""
         if self.observed is None or self.observed.error:
             return HealthStatus.UNKNOWN
         rollout = self.state.rollout
         if rollout is None:
             return self._serving_health()
         if rollout.phase is Phase.ROLLING_BACK:
-            return HealthStatus.DEGRADED
+            serving = self._serving_health()
+            return HealthStatus.PROGRESSING if serving is HealthStatus.HEALTHY else serving
         waits = rollout.held is not None or self.state.pause is not None
         return HealthStatus.SUSPENDED if waits else HealthStatus.PROGRESSING
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import shutil
 import signal
 import socket
 import subprocess  # starts this program and its traffic, by absolute path
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler import proc
-from reconciler.clock import SystemClock
+from reconciler.clock import SystemClock, within
 from reconciler.core.outcome import TransientError
 from reconciler.ports import Clock
 
@@ -117,16 +115,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def within(seconds: float, check: Callable[[], bool], clock: Clock) -> bool:
-    """Whether ``check`` becomes true within so many seconds."""
-    start = clock.now()
-    while not check():
-        if clock.now().since(start) > seconds:
-            return False
-        select.select([], [], [], 0.05)
-    return True
-
-
 def clear(folder: Path) -> None:
     """End every program of a stage, the instances and the router included, and remove its folder."""
     clock = SystemClock()
@@ -136,14 +124,11 @@ def clear(folder: Path) -> None:
         raise TransientError(f"{folder} holds no demo") from None
     for name in sorted(pids, reverse=True):  # traffic before the daemon
         _end(int(pids[name]), clock)
-    shims = [spec.parent for spec in folder.rglob("spec.json")]
-    for shim in shims:
-        proc.stop(shim)
-    within(READY, lambda: all(proc.remove(shim) for shim in shims), clock)
+    within(READY, lambda: proc.end_below(folder) == 0, clock)
     shutil.rmtree(folder)
 
 
-def _end(pid: int, clock: Clock) -> None:
+def _end(pid: int, clock: SystemClock) -> None:
     def gone() -> bool:
         with contextlib.suppress(ChildProcessError):  # not ours: it was started by an earlier demo
             os.waitpid(pid, os.WNOHANG)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -209,6 +211,17 @@ def test_prune_drops_old_ticks_outside_of_attempts_and_of_forgotten_attempts_onl
     assert store.ticks(OTHER, 3) == (tick(3, 1),)
 
 
+def test_a_state_that_cannot_be_read_holds_up_the_pruning_of_no_other(tmp_path):
+    with closing(open_store(tmp_path / "prodsprint.db")) as store:
+        for key in (KEY, OTHER):
+            store.commit(transition(KeyState(key)))
+            store.append(key, (tick(0, 1),))
+        with closing(sqlite3.connect(tmp_path / "prodsprint.db", isolation_level=None)) as database:
+            database.execute("UPDATE states SET state = '{}'")
+        store.prune(1e12)
+        assert store.ticks(KEY, 0) == store.ticks(OTHER, 0) == ()
+
+
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +236,12 @@ def test_a_request_waits_until_a_transition_answers_it(store):
     store.commit(transition(KeyState(KEY), answers=(Answer(first, accepted=False, message="nothing to abort"),)))
     assert store.answer(first) == Answer(first, accepted=False, message="nothing to abort")
     assert [waiting.id for waiting in store.requests(KEY)] == [second]
+
+
+def test_a_request_remembers_what_it_was_made_for(store):
+    asked = replace(request(Verb.PROMOTE), attempt=7, step=2)
+    number = store.submit(KEY, asked)
+    assert store.requests(KEY) == (replace(asked, id=number),)
 
 
 def test_the_first_answer_counts_and_a_stale_transition_answers_nothing(store):

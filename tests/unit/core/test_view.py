@@ -53,7 +53,7 @@ def test_a_rollout_is_out_of_sync_and_its_health_says_where_it_goes():
     held = replace(view.state.rollout, held=NOW)
     assert words(with_state(view, rollout=held)) == ("OutOfSync", "Suspended")
     assert words(with_state(view, pause=PAUSE)) == ("OutOfSync", "Suspended")
-    assert words(rolling(PROD, Phase.ROLLING_BACK)) == ("OutOfSync", "Degraded")
+    assert words(rolling(PROD, Phase.ROLLING_BACK)) == ("OutOfSync", "Progressing")
 
 
 def test_a_new_key_is_missing():

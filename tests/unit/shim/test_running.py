@@ -50,6 +50,16 @@ def test_the_program_sees_its_environment_and_nothing_else(folder, monkeypatch):
     assert "hunter2" not in proc.tail(folder)
 
 
+def test_files_that_a_program_writes_are_readable_as_usual_though_those_of_the_daemon_are_not(folder):
+    before = os.umask(0o077)
+    try:
+        proc.start(folder, spec("import os; print(oct(os.umask(0)))", restart=False))
+    finally:
+        os.umask(before)
+    becomes(folder, "exited")
+    assert proc.tail(folder).strip() == "0o22"
+
+
 def test_the_shim_carries_no_secret_of_the_daemon(folder, monkeypatch):
     monkeypatch.setenv("DAEMON_SECRET", "hunter2")
     proc.start(folder, server())
