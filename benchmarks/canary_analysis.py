@@ -18,8 +18,9 @@ from statistics import median
 from benchmarks.canary_world import STEPS, World, constant, schedule, ticks
 from benchmarks.rows import Row
 from reconciler.core.analysis import analyse, control_history
+from reconciler.core.desired import AnalysisPolicy, Step
 from reconciler.core.fold import Fold, bar_of
-from reconciler.core.state import AnalysisPolicy, ControlHistory, Step, Tick
+from reconciler.core.observed import ControlHistory, Tick
 
 NAME = "canary analysis: simulated canaries (alpha 1 %, beta 5 %)"
 HOUR = 360

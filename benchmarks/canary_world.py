@@ -9,7 +9,8 @@ from itertools import pairwise
 from random import Random
 from statistics import NormalDist
 
-from reconciler.core.state import FULL_WEIGHT, Counters, Instant, Reading, Step, Tick
+from reconciler.core.desired import FULL_WEIGHT, Instant, Step
+from reconciler.core.observed import Counters, Reading, Tick
 
 EDGES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10_000)
 """Upper bucket edges in milliseconds: those the Envoy router sets."""

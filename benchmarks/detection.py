@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from benchmarks.playground import KEY, playground
 from benchmarks.rows import Row, at_most
-from reconciler.core.state import Key, Tick
+from reconciler.core.desired import Key
+from reconciler.core.observed import Tick
 from reconciler.store import open_store
 
 NAME = "detection: canary at 5 %, 500 requests/s, one look a second"

@@ -17,30 +17,20 @@ from pathlib import Path
 from sqlalchemy import event
 
 from benchmarks.rows import Row
-from reconciler.core.digest import canonical
-from reconciler.core.state import (
+from reconciler.core.desired import (
     AnalysisPolicy,
     Artifact,
-    Attempt,
-    Counters,
     DesiredState,
     Instant,
     Key,
-    KeyState,
-    Plan,
-    Reading,
-    Record,
     Release,
-    Result,
-    RolloutKind,
-    Route,
-    Scale,
-    SetRoute,
     Step,
     Strategy,
     StrategyKind,
-    Tick,
 )
+from reconciler.core.digest import canonical
+from reconciler.core.observed import Counters, Reading, Tick
+from reconciler.core.state import Attempt, KeyState, Plan, Record, Result, RolloutKind, Route, Scale, SetRoute
 from reconciler.ports import Transition
 from reconciler.store import SqlStore, open_store
 from reconciler.store.ticklog import pack

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from reconciler.core.desired import Key
+from reconciler.core.observed import Reading
 from reconciler.core.outcome import backoff
-from reconciler.core.state import Key, Reading
 from reconciler.ports import Clock, MetricsSource
 
 SLOW = 0.5

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from reconciler.core.desired import DesiredState, Key
 from reconciler.core.outcome import TerminalError, TransientError, backoff
-from reconciler.core.state import DesiredState, Key
 from reconciler.manifest.compile import Snapshot, compile_snapshot
 from reconciler.manifest.problem import Problem
 from reconciler.ports import Clock

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.core.state import Instant
+from reconciler.core.desired import Instant
 from reconciler.ports import Clock
 
 

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import RequeueAfter, StaleGenerationError, TerminalError, TransientError, backoff
-from reconciler.core.state import Key
 from reconciler.reconcile import Look, Ports, reconcile
 from reconciler.workqueue import WorkQueue
 

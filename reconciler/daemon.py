@@ -17,8 +17,9 @@ from reconciler.api.server import ApiSettings, serve
 from reconciler.catalog import COMPILE, Catalog
 from reconciler.clock import SystemClock, jitter
 from reconciler.controller import Controller
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Key, KeyState
+from reconciler.core.state import KeyState
 from reconciler.datadir import exclusive
 from reconciler.live import Live
 from reconciler.log import configure_logging

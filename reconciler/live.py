@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.catalog import Catalog
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Key, KeyState, Request, Verb
+from reconciler.core.state import KeyState, Request, Verb
 from reconciler.core.view import EnvironmentView
 from reconciler.core.waiting import Waiting
 from reconciler.ports import Clock, Store

@@ -7,27 +7,16 @@ without waiting for the result (the next observation shows it), and refuses a ge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel
 
-from reconciler.core.state import (
-    Answer,
-    Instance,
-    Instant,
-    Key,
-    KeyState,
-    Plan,
-    Reading,
-    Record,
-    Release,
-    Request,
-    Tick,
-    Traffic,
-)
+from reconciler.core.desired import Instant, Key, Release
+from reconciler.core.observed import Instance, Reading, Tick, Traffic
+from reconciler.core.state import Answer, KeyState, Plan, Record, Request
 
 
 class Clock(Protocol):
@@ -323,6 +312,3 @@ class NotifierKind:
     name: str
     config: type[BaseModel]
     open: Callable[[BaseModel, Clock], Notifier]
-
-
-Settings = Mapping[str, object]

@@ -8,26 +8,15 @@ from typing import Protocol
 
 from reconciler.core.analysis import Progress, control_history
 from reconciler.core.decide import RESYNC, decide
+from reconciler.core.desired import DesiredState, Instant, Key
 from reconciler.core.digest import canonical, plain, release_digest
 from reconciler.core.gate import Predecessor
 from reconciler.core.inputs import Decision, Inputs
+from reconciler.core.observed import ControlHistory, Instance, Observed, Reading, Tick
 from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.core.plan import observed_weight, traffic_for
 from reconciler.core.rollout import tick_due
-from reconciler.core.state import (
-    ControlHistory,
-    DesiredState,
-    Instance,
-    Instant,
-    Key,
-    KeyState,
-    Observed,
-    Phase,
-    Reading,
-    RolloutKind,
-    Scale,
-    Tick,
-)
+from reconciler.core.state import KeyState, Phase, RolloutKind, Scale
 from reconciler.ports import Clock, MetricsSource, Router, Store, Target, Transition
 
 HISTORY_TICKS = 360

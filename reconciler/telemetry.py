@@ -15,7 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from reconciler.core.state import Attempt, Counters, Key, Reading, Result
+from reconciler.core.desired import Key
+from reconciler.core.observed import Counters, Reading
+from reconciler.core.state import Attempt, Result
 from reconciler.core.view import EnvironmentView
 from reconciler.metric_specs import SPECS
 

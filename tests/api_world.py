@@ -13,30 +13,20 @@ import grpc
 from reconciler.api.server import ApiSettings, serve
 from reconciler.clock import SystemClock
 from reconciler.core.analysis import Analysis, Evidence, Verdict
-from reconciler.core.digest import release_digest
-from reconciler.core.state import (
+from reconciler.core.desired import (
     AnalysisPolicy,
-    Answer,
     Artifact,
-    Backend,
     DesiredState,
-    Instance,
-    InstanceStatus,
     Instant,
     Key,
-    KeyState,
-    Observed,
-    Phase,
-    Record,
     Release,
-    Request,
-    Rollout,
-    RolloutKind,
     Step,
     Strategy,
     StrategyKind,
-    Traffic,
 )
+from reconciler.core.digest import release_digest
+from reconciler.core.observed import Backend, Instance, InstanceStatus, Observed, Traffic
+from reconciler.core.state import Answer, KeyState, Phase, Record, Request, Rollout, RolloutKind
 from reconciler.core.view import EnvironmentView
 from reconciler.ports import Transition
 

@@ -11,8 +11,9 @@ from waiting import eventually
 
 from reconciler import proc
 from reconciler.clock import SystemClock
+from reconciler.core.desired import Key
+from reconciler.core.observed import Backend, Traffic
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Backend, Key, Traffic
 from reconciler.ports import Host, Router
 from reconciler.routers._envoy_process import find_envoy
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from waiting import eventually
 
-from reconciler.core.digest import canonical, release_digest
-from reconciler.core.outcome import TerminalError
-from reconciler.core.state import (
+from reconciler.core.desired import (
     FULL_WEIGHT,
     AnalysisPolicy,
     Artifact,
     DesiredState,
-    InstanceStatus,
     Key,
     Release,
     Step,
     Strategy,
     StrategyKind,
 )
+from reconciler.core.digest import canonical, release_digest
+from reconciler.core.observed import InstanceStatus
+from reconciler.core.outcome import TerminalError
 
 KEY = Key("shop", "cart", "prod")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from reconciler.core.state import Key, Verb
+from reconciler.core.desired import Key
+from reconciler.core.state import Verb
 from reconciler.core.view import EnvironmentView
 from reconciler.ports import Store
 

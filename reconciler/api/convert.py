@@ -9,22 +9,10 @@ from prodsprint import v1
 
 from reconciler.api.scalars import duration, repository, timestamp
 from reconciler.core.analysis import Analysis, Evidence
+from reconciler.core.desired import Artifact, Release
 from reconciler.core.digest import canonical
-from reconciler.core.state import (
-    Action,
-    Artifact,
-    Attempt,
-    Backend,
-    Condition,
-    Instance,
-    Pause,
-    Plan,
-    Quarantine,
-    Release,
-    Rollout,
-    Scale,
-    Traffic,
-)
+from reconciler.core.observed import Backend, Instance, Traffic
+from reconciler.core.state import Action, Attempt, Condition, Pause, Plan, Quarantine, Rollout, Scale
 from reconciler.core.view import EnvironmentView
 from reconciler.core.waiting import Waiting
 from reconciler.ports import AuditEntry, ChainReport, Delivery

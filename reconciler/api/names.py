@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reconciler.api.errors import bad_field
-from reconciler.core.state import Key
+from reconciler.core.desired import Key
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 BEHALF = re.compile(r"[A-Za-z0-9._@+:-]{1,100}")

@@ -19,8 +19,8 @@ from prodsprint.v1 import control_pb2_grpc, status_pb2_grpc
 
 from reconciler.api.address import parse_address
 from reconciler.cli.exit_codes import ExitCode
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Key
 from reconciler.core.text import printable
 from reconciler.settings import default_data_dir
 

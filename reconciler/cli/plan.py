@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.cli import output
 from reconciler.cli.client import CommandError, add_connection, connect
 from reconciler.cli.exit_codes import ExitCode
-from reconciler.core.state import Key
+from reconciler.core.desired import Key
 
 SUMMARY = "show what a commit of these manifests would lead to"
 EXAMPLES = """examples:

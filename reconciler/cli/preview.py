@@ -8,10 +8,12 @@ from pydantic import TypeAdapter
 
 from reconciler.cli import output
 from reconciler.core.decide import decide
+from reconciler.core.desired import DesiredState, Step
 from reconciler.core.digest import plain, release_digest, short
 from reconciler.core.inputs import Decision, Inputs
+from reconciler.core.observed import Observed
 from reconciler.core.plan import capacity, steps_of
-from reconciler.core.state import DesiredState, KeyState, Observed, Plan, Scale, SetRoute, Step
+from reconciler.core.state import KeyState, Plan, Scale, SetRoute
 from reconciler.core.units import format_duration, format_percent, percent_words
 from reconciler.core.waiting import Waiting
 from reconciler.ports import Clock

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from reconciler.core.desired import AnalysisPolicy, Instant, Step
 from reconciler.core.dispersion import control_history
 from reconciler.core.fold import Fold, bar_of
 from reconciler.core.judgement import Verdict, judge
 from reconciler.core.latency import Edge
+from reconciler.core.observed import ControlHistory, Tick
 from reconciler.core.sequential import ratio_interval
-from reconciler.core.state import AnalysisPolicy, ControlHistory, Instant, Step, Tick
 
 __all__ = ["Analysis", "Evidence", "Progress", "Verdict", "analyse", "control_history"]
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from reconciler.core import gate, plan, rollback
+from reconciler.core.desired import Release
 from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import Draft
-from reconciler.core.state import Attempt, Phase, Release, Result, Rollout, RolloutKind, Tick
+from reconciler.core.observed import Tick
+from reconciler.core.state import Attempt, Phase, Result, Rollout, RolloutKind
 from reconciler.core.units import percent_words
 
 

@@ -12,18 +12,10 @@ from reconciler.core import attempt, plan, rollout
 from reconciler.core.condition import false, merge, true
 from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import Decision, Draft, Inputs
+from reconciler.core.observed import InstanceStatus, Observed
 from reconciler.core.outcome import Done, Outcome, RequeueAfter
 from reconciler.core.requests import answer_requests
-from reconciler.core.state import (
-    Condition,
-    ConditionStatus,
-    ConditionType,
-    InstanceStatus,
-    Observed,
-    Phase,
-    Rollout,
-    SetRoute,
-)
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, Phase, Rollout, SetRoute
 from reconciler.core.waiting import Waiting
 
 SETTLING = 0.1

@@ -7,7 +7,7 @@ import json
 from dataclasses import fields, is_dataclass
 from enum import Enum
 
-from reconciler.core.state import DesiredState
+from reconciler.core.desired import DesiredState
 
 RELEASE_FORM = "prodsprint.release/1"
 """Version of the canonical form, part of what is hashed: a daemon upgrade that adds fields starts no release."""

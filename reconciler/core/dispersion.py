@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 from statistics import median
 
 from reconciler.core.evidence import LONGEST_GAP, Observer
-from reconciler.core.state import ControlHistory, Tick
+from reconciler.core.observed import ControlHistory, Tick
 
 BLOCK = 15
 """Ticks compared with their own mean: short enough that a slow drift of the failure rate does not count as clumping."""

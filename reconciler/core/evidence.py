@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from reconciler.core.state import Counters, Instant, Tick
+from reconciler.core.desired import Instant
+from reconciler.core.observed import Counters, Tick
 
 LONGEST_GAP = 3
 """Intervals that the time between two ticks counts for at most: nobody watched while the daemon was down."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from reconciler.core.desired import AnalysisPolicy
 from reconciler.core.dispersion import NO_HISTORY, PRIOR, Dispersion
 from reconciler.core.evidence import Delta
+from reconciler.core.observed import ControlHistory
 from reconciler.core.sequential import FAILURE_RATIOS, HEALTHY_RATIOS, BarTest, Exposure, RatioTest
-from reconciler.core.state import AnalysisPolicy, ControlHistory
 
 WORST_BAR = 0.9
 

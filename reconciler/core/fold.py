@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import log
 
+from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, Instant, Step
 from reconciler.core.evidence import Look, Observer
 from reconciler.core.failures import Failures
 from reconciler.core.latency import Latency
+from reconciler.core.observed import ControlHistory, Tick
 from reconciler.core.sequential import log_mean_exp
-from reconciler.core.state import FULL_WEIGHT, AnalysisPolicy, ControlHistory, Instant, Step, Tick
 
 UNANSWERED = 20
 """Requests without a single answer that stop an attempt."""

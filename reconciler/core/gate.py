@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from reconciler.core.desired import DesiredState, Instant
 from reconciler.core.digest import short
-from reconciler.core.state import DesiredState, Instant, KeyState
+from reconciler.core.state import KeyState
 
 
 class Answer(IntEnum):

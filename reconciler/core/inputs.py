@@ -5,21 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.analysis import Analysis, Progress
+from reconciler.core.desired import DesiredState, Instant
 from reconciler.core.digest import canonical
 from reconciler.core.gate import Predecessor
+from reconciler.core.observed import ControlHistory, Observed, Tick
 from reconciler.core.outcome import Outcome
 from reconciler.core.plan import Due
-from reconciler.core.state import (
-    Answer,
-    ControlHistory,
-    DesiredState,
-    Instant,
-    KeyState,
-    Observed,
-    Record,
-    Request,
-    Tick,
-)
+from reconciler.core.state import Answer, KeyState, Record, Request
 from reconciler.core.waiting import Waiting
 
 DAEMON = "daemon"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from math import inf, log
 
+from reconciler.core.desired import FULL_WEIGHT, Instant, Step
 from reconciler.core.fold import Bar, Caught, Fold, Metric
 from reconciler.core.latency import TAILS
 from reconciler.core.sequential import ratio_interval
-from reconciler.core.state import FULL_WEIGHT, Instant, Step
 from reconciler.core.units import percent_words
 
 

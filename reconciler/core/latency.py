@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from reconciler.core.dispersion import NO_HISTORY, PRIOR, Dispersion
 from reconciler.core.evidence import Delta
+from reconciler.core.observed import Counters
 from reconciler.core.sequential import HEALTHY_RATIOS, SLOWNESS_RATIOS, BarTest, RatioTest, log_mean_exp
-from reconciler.core.state import Counters
 
 TAILS = (0.2, 0.05, 0.01)
 """Shares of the control's requests that should be slower than the edges."""

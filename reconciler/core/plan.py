@@ -9,28 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.core.desired import FULL_WEIGHT, Instant, Release, Step, StrategyKind
 from reconciler.core.digest import canonical, sha256, short
-from reconciler.core.state import (
-    FULL_WEIGHT,
-    Action,
-    Backend,
-    Instance,
-    InstanceStatus,
-    Instant,
-    KeyState,
-    Observed,
-    Phase,
-    Plan,
-    Release,
-    Rollout,
-    RolloutKind,
-    Route,
-    Scale,
-    SetRoute,
-    Step,
-    StrategyKind,
-    Traffic,
-)
+from reconciler.core.observed import Backend, Instance, InstanceStatus, Observed, Traffic
+from reconciler.core.state import Action, KeyState, Phase, Plan, Rollout, RolloutKind, Route, Scale, SetRoute
 
 PLAN_FORM = "prodsprint.plan/1"
 

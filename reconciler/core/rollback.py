@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.core import plan
+from reconciler.core.desired import DesiredState, Release
 from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import DAEMON, Draft
-from reconciler.core.state import DesiredState, KeyState, Phase, Quarantine, Release, Result, Rollout, RolloutKind
+from reconciler.core.state import KeyState, Phase, Quarantine, Result, Rollout, RolloutKind
 
 MOST_QUARANTINED = 1000
 MOST_CERTIFIED = 5

@@ -10,18 +10,11 @@ from dataclasses import replace
 
 from reconciler.core import attempt, gate, plan, rollback
 from reconciler.core.analysis import Analysis, Verdict, analyse
+from reconciler.core.desired import Instant, StrategyKind
 from reconciler.core.digest import release_digest
 from reconciler.core.inputs import DAEMON, Draft
-from reconciler.core.state import (
-    Instant,
-    Phase,
-    Result,
-    Rollout,
-    RolloutKind,
-    SetRoute,
-    StrategyKind,
-    Tick,
-)
+from reconciler.core.observed import Tick
+from reconciler.core.state import Phase, Result, Rollout, RolloutKind, SetRoute
 from reconciler.core.units import percent_words
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from reconciler.core.state import FULL_WEIGHT
+from reconciler.core.desired import FULL_WEIGHT
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")

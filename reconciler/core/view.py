@@ -7,20 +7,11 @@ from enum import StrEnum
 
 from reconciler.core import condition
 from reconciler.core.analysis import Analysis
+from reconciler.core.desired import DesiredState, Key
 from reconciler.core.digest import release_digest
+from reconciler.core.observed import Instance, InstanceStatus, Observed
 from reconciler.core.plan import observed_weight
-from reconciler.core.state import (
-    ConditionStatus,
-    ConditionType,
-    DesiredState,
-    Instance,
-    InstanceStatus,
-    Key,
-    KeyState,
-    Observed,
-    Phase,
-    Quarantine,
-)
+from reconciler.core.state import ConditionStatus, ConditionType, KeyState, Phase, Quarantine
 from reconciler.core.waiting import Waiting
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pygit2
 
-from reconciler.core.state import Instant
+from reconciler.core.desired import Instant
 
 SERVICE = Path(__file__).with_name("service") / "app.py"
 MANIFEST = """\

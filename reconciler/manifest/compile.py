@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.core.state import DesiredState, Key
+from reconciler.core.desired import DesiredState, Key
 from reconciler.manifest.draft import Draft, FileDraft, Wish, draft_file, refused_file
 from reconciler.manifest.problem import Code, Place, Problem, printable, quoted
 

@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from pydantic import ValidationError
 
-from reconciler.core.state import Artifact, DesiredState, Key
+from reconciler.core.desired import Artifact, DesiredState, Key
 from reconciler.manifest.blocks import Blocks
 from reconciler.manifest.fields import NAME_PATTERN
 from reconciler.manifest.kinds import metric_sources, routers

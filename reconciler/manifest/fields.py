@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
 
-from reconciler.core.state import FULL_WEIGHT
+from reconciler.core.desired import FULL_WEIGHT
 from reconciler.core.units import format_duration, format_percent, parse_duration, parse_percent
 from reconciler.manifest.problem import Code, quoted
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_before_validator_function
 
-from reconciler.core.state import FULL_WEIGHT, AnalysisPolicy, StrategyKind
+from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, StrategyKind
 from reconciler.core.units import format_duration, format_percent
 from reconciler.manifest.fields import (
     PERCENT_SCHEMA,

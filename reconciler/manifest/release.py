@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.core.state import FULL_WEIGHT, AnalysisPolicy, Step, Strategy, StrategyKind
+from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, Step, Strategy, StrategyKind
 from reconciler.manifest.models import DEFAULT_STEPS, AnalysisBlock, ReleaseBlock
 
 

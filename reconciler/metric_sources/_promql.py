@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.core.state import Counters
+from reconciler.core.observed import Counters
 
 PART = "prodsprint_part"
 """Label that tells the parts of the combined result apart."""

@@ -21,8 +21,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.core.desired import Instant, Key
+from reconciler.core.observed import Counters, Reading
 from reconciler.core.outcome import TransientError
-from reconciler.core.state import Counters, Instant, Key, Reading
 from reconciler.exchange import Answer, Call, over_unix_socket
 from reconciler.ports import Host, MetricsKind
 

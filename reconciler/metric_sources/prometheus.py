@@ -14,8 +14,9 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from reconciler.core.desired import Key
+from reconciler.core.observed import Counters, Reading
 from reconciler.core.outcome import TransientError
-from reconciler.core.state import Counters, Key, Reading
 from reconciler.exchange import Answer, Call, over_network
 from reconciler.metric_sources._promql import Samples, combined, counters, number, samples
 from reconciler.ports import Host, MetricsKind

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reconciler.core.desired import FULL_WEIGHT, Key
+from reconciler.core.observed import Backend
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import FULL_WEIGHT, Backend, Key
 
 ROLES = ("stable", "canary")
 ENDLESS_MS = 86_400_000

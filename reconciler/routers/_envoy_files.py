@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
-from reconciler.core.state import Key
 from reconciler.routers._envoy_config import CLUSTERS, LISTENERS, WEIGHTS, XdsFile
 
 log = logging.getLogger(__name__)

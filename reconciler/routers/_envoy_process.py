@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler import proc
+from reconciler.core.desired import Instant
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Instant
 from reconciler.core.text import one_line
 from reconciler.exchange import Call, over_unix_socket
 from reconciler.ports import Clock

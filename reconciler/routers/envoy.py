@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.core.desired import FULL_WEIGHT, Instant, Key
+from reconciler.core.observed import Backend, Traffic
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import FULL_WEIGHT, Backend, Instant, Key, Traffic
 from reconciler.ports import Host, RouterKind
 from reconciler.routers import _envoy_config as config
 from reconciler.routers._envoy_config import CLUSTERS, LISTENERS, ROLES, WEIGHTS

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from reconciler.core.audit import GENESIS, link, microseconds, verify
-from reconciler.core.state import Key, Record
+from reconciler.core.desired import Key
+from reconciler.core.state import Record
 from reconciler.ports import AuditEntry, ChainReport
 from reconciler.store.codec import clean
 from reconciler.store.tables import audit, chains

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from reconciler.core.desired import Key
 from reconciler.core.digest import canonical
-from reconciler.core.state import Answer, Key, Record, Request, Verb
+from reconciler.core.state import Answer, Record, Request, Verb
 from reconciler.store.codec import clean
 from reconciler.store.tables import requests
 

@@ -13,8 +13,10 @@ from typing import TypeVar
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from reconciler.core.desired import Key
+from reconciler.core.observed import Tick
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Answer, Key, KeyState, Plan, Request, Tick
+from reconciler.core.state import Answer, KeyState, Plan, Request
 from reconciler.ports import AuditEntry, ChainReport, Delivery, Transition
 from reconciler.store import chain, outbox, requests, states, ticklog
 from reconciler.store.chain import Origin

@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import StaleGenerationError, TerminalError
-from reconciler.core.state import Key, KeyState, Plan
+from reconciler.core.state import KeyState, Plan
 from reconciler.ports import Transition
 from reconciler.store import codec
 from reconciler.store.tables import decisions, plans, states

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, TypeAlias
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from reconciler.core.desired import Instant
 from reconciler.core.digest import sha256
+from reconciler.core.observed import Counters, Reading, Tick
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Counters, Instant, Reading, Tick
 from reconciler.store.tables import shapes, ticks
 
 Edges: TypeAlias = tuple[float, ...]

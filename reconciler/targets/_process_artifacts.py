@@ -12,9 +12,9 @@ from enum import Enum
 from pathlib import Path
 
 from reconciler import proc
+from reconciler.core.desired import Key, Release
 from reconciler.core.digest import canonical, sha256, short
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Key, Release
 from reconciler.core.text import one_line
 from reconciler.ports import Checkouts
 from reconciler.proc import ShimSpec, ShimState, ShimStatus

@@ -17,9 +17,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler import proc
+from reconciler.core.desired import Key, Release
 from reconciler.core.digest import short
+from reconciler.core.observed import Instance, InstanceStatus
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Instance, InstanceStatus, Key, Release
 from reconciler.ports import Host, Target, TargetKind
 from reconciler.proc import HttpHealth, ShimSpec, ShimState, ShimStatus
 from reconciler.targets._process_artifacts import Artifacts, Stage, name_of, with_log

@@ -17,13 +17,13 @@ from grpc_status import rpc_status
 from prodsprint import v1
 from waiting import eventually
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.core.state import (
     Attempt,
     Condition,
     ConditionStatus,
     ConditionType,
-    Key,
     Pause,
     Plan,
     Quarantine,

@@ -20,8 +20,9 @@ from waiting import eventually
 
 from reconciler import proc, registry
 from reconciler.clock import SystemClock
+from reconciler.core.desired import FULL_WEIGHT, Key
+from reconciler.core.observed import Counters, Reading, Traffic
 from reconciler.core.outcome import TransientError
-from reconciler.core.state import FULL_WEIGHT, Counters, Key, Reading, Traffic
 from reconciler.exchange import Call, over_unix_socket
 from reconciler.ports import MetricsSource, Router
 from reconciler.routers.envoy import EnvoyRouter

@@ -13,8 +13,9 @@ from http_traffic import Backend, Load, free_port, get, tally
 from waiting import eventually
 
 from reconciler import registry
+from reconciler.core.desired import FULL_WEIGHT, Key
+from reconciler.core.observed import Traffic
 from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
-from reconciler.core.state import FULL_WEIGHT, Key, Traffic
 from reconciler.ports import Router, RouterKind
 
 REQUIRED = {"envoy": require_envoy}

@@ -11,17 +11,15 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.audit import GENESIS, link
+from reconciler.core.desired import Instant, Key
+from reconciler.core.observed import Counters, Reading, Tick
 from reconciler.core.outcome import StaleGenerationError, TerminalError
 from reconciler.core.state import (
     Answer,
     Attempt,
-    Counters,
-    Instant,
-    Key,
     KeyState,
     Pause,
     Plan,
-    Reading,
     Record,
     Request,
     Result,
@@ -29,7 +27,6 @@ from reconciler.core.state import (
     Route,
     Scale,
     SetRoute,
-    Tick,
     Verb,
 )
 from reconciler.ports import Transition

@@ -15,8 +15,9 @@ from waiting import eventually
 
 from reconciler import registry
 from reconciler.clock import SystemClock
+from reconciler.core.desired import Key, Release
+from reconciler.core.observed import InstanceStatus
 from reconciler.core.outcome import StaleGenerationError
-from reconciler.core.state import InstanceStatus, Key, Release
 from reconciler.ports import Checkouts, Host, Target
 from reconciler.source.git import Mirrors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.core.state import Instant
+from reconciler.core.desired import Instant
 
 
 class FakeClock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.core.state import DesiredState, Key
+from reconciler.core.desired import DesiredState, Key
 
 
 class FakeDesires:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fakes.clock import FakeClock
 
-from reconciler.core.state import Counters, Key, Reading
+from reconciler.core.desired import Key
+from reconciler.core.observed import Counters, Reading
 
 
 class FakeMetrics:

@@ -11,7 +11,7 @@ from fakes.router import FakeRouter
 from fakes.target import FakeTarget
 from fakes.values import KEY, desired, release
 
-from reconciler.core.state import Key
+from reconciler.core.desired import Key
 from reconciler.reconcile import Look, Ports, reconcile
 from reconciler.store import SqlStore
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fakes.clock import FakeClock
 
+from reconciler.core.desired import Key
+from reconciler.core.observed import Traffic
 from reconciler.core.outcome import StaleGenerationError, TransientError
-from reconciler.core.state import Key, Traffic
 
 
 class FakeRouter:

@@ -9,18 +9,11 @@ from typing import Any
 from fakes.values import KEY, at, counters, desired, instances, release
 
 from reconciler.core.decide import decide
+from reconciler.core.desired import DesiredState
 from reconciler.core.inputs import Decision, Inputs
+from reconciler.core.observed import Observed, Reading, Tick
 from reconciler.core.plan import traffic_for
-from reconciler.core.state import (
-    DesiredState,
-    KeyState,
-    Observed,
-    Reading,
-    Request,
-    Scale,
-    Tick,
-    Verb,
-)
+from reconciler.core.state import KeyState, Request, Scale, Verb
 
 
 @dataclass(slots=True)

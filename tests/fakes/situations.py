@@ -9,7 +9,8 @@ from functools import cache
 from fakes.scene import Scene
 from fakes.values import desired
 
-from reconciler.core.state import InstanceStatus, Observed, Phase, Reading, Tick, Verb
+from reconciler.core.observed import InstanceStatus, Observed, Reading, Tick
+from reconciler.core.state import Phase, Verb
 
 Change = Callable[[Scene], None]
 

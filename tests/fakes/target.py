@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from fakes.clock import FakeClock
 
+from reconciler.core.desired import Key, Release
+from reconciler.core.observed import Instance, InstanceStatus
 from reconciler.core.outcome import StaleGenerationError, TransientError
-from reconciler.core.state import Instance, InstanceStatus, Key, Release
 
 
 @dataclass(frozen=True, slots=True)

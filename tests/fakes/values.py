@@ -6,23 +6,19 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
-from reconciler.core.digest import release_digest
-from reconciler.core.state import (
+from reconciler.core.desired import (
     AnalysisPolicy,
     Artifact,
-    Counters,
     DesiredState,
-    Instance,
-    InstanceStatus,
     Instant,
     Key,
-    Reading,
     Release,
     Step,
     Strategy,
     StrategyKind,
-    Tick,
 )
+from reconciler.core.digest import release_digest
+from reconciler.core.observed import Counters, Instance, InstanceStatus, Reading, Tick
 
 KEY = Key("acme", "shop", "prod")
 STEPS = (Step(500, 10.0), Step(2500, 10.0), Step(10_000, 10.0))

@@ -9,24 +9,11 @@ from typing import Any
 from sim.replicas import Scheduler, Violated
 from sim.world import World, canary_share
 
+from reconciler.core.desired import FULL_WEIGHT, Key, Release, StrategyKind
 from reconciler.core.digest import release_digest
+from reconciler.core.observed import Observed, Traffic
 from reconciler.core.plan import endpoints, in_force, ready, steps_of
-from reconciler.core.state import (
-    FULL_WEIGHT,
-    Key,
-    KeyState,
-    Observed,
-    Phase,
-    Release,
-    Rollout,
-    RolloutKind,
-    Route,
-    Scale,
-    SetRoute,
-    StrategyKind,
-    Traffic,
-    Verb,
-)
+from reconciler.core.state import KeyState, Phase, Rollout, RolloutKind, Route, Scale, SetRoute, Verb
 from reconciler.ports import Transition
 from reconciler.reconcile import Look
 from reconciler.store.sql import SqlStore

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from sim.world import World
 
 from reconciler.controller import Controller
-from reconciler.core.state import Key
+from reconciler.core.desired import Key
 from reconciler.reconcile import Look, Ports
 from reconciler.store.sql import SqlStore
 from reconciler.workqueue import WorkQueue

@@ -12,7 +12,8 @@ from sim.invariants import Invariants
 from sim.replicas import Crash, Faults, Scheduler
 from sim.world import Truth, World
 
-from reconciler.core.state import DesiredState, Key, Request, Step, Strategy, StrategyKind, Verb
+from reconciler.core.desired import DesiredState, Key, Step, Strategy, StrategyKind
+from reconciler.core.state import Request, Verb
 from reconciler.store.sql import SqlStore
 
 LONGEST = 120.0

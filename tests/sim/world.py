@@ -14,8 +14,9 @@ from fakes.metrics import FakeMetrics
 from fakes.router import FakeRouter
 from fakes.target import Behaviour, FakeTarget
 
+from reconciler.core.desired import FULL_WEIGHT, DesiredState, Key, Release
 from reconciler.core.digest import release_digest
-from reconciler.core.state import FULL_WEIGHT, Backend, DesiredState, InstanceStatus, Key, Release, Traffic
+from reconciler.core.observed import Backend, InstanceStatus, Traffic
 from reconciler.store.database import Database, open_database
 
 

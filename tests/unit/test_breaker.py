@@ -7,7 +7,8 @@ from fakes.clock import FakeClock
 from fakes.values import KEY
 
 from reconciler.breaker import Breaker
-from reconciler.core.state import Key, Reading
+from reconciler.core.desired import Key
+from reconciler.core.observed import Reading
 
 OTHER = Key("acme", "other", "prod")
 

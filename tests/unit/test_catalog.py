@@ -8,7 +8,7 @@ from fakes.clock import FakeClock
 from gitrepos import Repo
 
 from reconciler.catalog import COMPILE, Catalog
-from reconciler.core.state import Key
+from reconciler.core.desired import Key
 from reconciler.source.address import parse
 from reconciler.source.git import Mirrors
 from reconciler.workqueue import WorkQueue

@@ -13,8 +13,8 @@ from fakes.values import KEY, desired
 from waiting import eventually
 
 from reconciler.controller import STALLED_RESYNC, Controller
+from reconciler.core.desired import Key
 from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
-from reconciler.core.state import Key
 from reconciler.reconcile import Ports
 from reconciler.store import SqlStore, open_store
 from reconciler.workqueue import WorkQueue

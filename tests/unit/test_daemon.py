@@ -9,8 +9,8 @@ from fakes.place import Place
 from fakes.values import KEY, desired
 from gitrepos import Repo
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TransientError
-from reconciler.core.state import Key
 from reconciler.daemon import Daemon
 from reconciler.manifest.compile import Snapshot
 from reconciler.reconcile import Look

@@ -12,8 +12,9 @@ from fakes.values import KEY, desired
 from gitrepos import Repo
 
 from reconciler.catalog import Catalog
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Key, KeyState, Verb
+from reconciler.core.state import KeyState, Verb
 from reconciler.core.view import summary
 from reconciler.live import Live
 from reconciler.ports import Transition

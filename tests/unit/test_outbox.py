@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.desired import Instant, Key
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Instant, Key, KeyState, Record
+from reconciler.core.state import KeyState, Record
 from reconciler.outbox import BATCH, Outbox, Retry
 from reconciler.ports import Event, Transition
 from reconciler.store import SqlStore, open_store

@@ -12,8 +12,9 @@ from fakes.place import Place
 from fakes.target import Behaviour
 from fakes.values import KEY, desired, release
 
+from reconciler.core.desired import Instant, Key
 from reconciler.core.outcome import StaleGenerationError, TransientError
-from reconciler.core.state import Instant, Key, Record, Request, Verb
+from reconciler.core.state import Record, Request, Verb
 from reconciler.ports import Transition
 from reconciler.reconcile import kept, recorded
 from reconciler.store import open_store

@@ -9,18 +9,9 @@ from api_world import PROD, STAGING, rolling, steady
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler.core.state import (
-    Attempt,
-    Condition,
-    ConditionStatus,
-    ConditionType,
-    Counters,
-    Instant,
-    Pause,
-    Reading,
-    Result,
-    RolloutKind,
-)
+from reconciler.core.desired import Instant
+from reconciler.core.observed import Counters, Reading
+from reconciler.core.state import Attempt, Condition, ConditionStatus, ConditionType, Pause, Result, RolloutKind
 from reconciler.metric_specs import SPECS
 from reconciler.telemetry import MOST_REPOS, Telemetry, repo_label
 

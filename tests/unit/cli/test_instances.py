@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import sys
 
+from waiting import eventually
+
 from reconciler import proc
 from reconciler.cli import main
-from waiting import eventually
 
 
 def start(folder, name):
-    spec = proc.ShimSpec(name, (sys.executable, "-c", "import signal; signal.pause()"), (("PATH", "/usr/bin"),), str(folder))
+    spec = proc.ShimSpec(
+        name, (sys.executable, "-c", "import signal; signal.pause()"), (("PATH", "/usr/bin"),), str(folder)
+    )
     proc.start(folder / name, spec)
     eventually(lambda: (state := proc.look(folder / name)) and state.status is proc.ShimStatus.READY)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.core.state import FULL_WEIGHT, AnalysisPolicy, Counters, Instant, Reading, Step, Tick
+from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, Instant, Step
+from reconciler.core.observed import Counters, Reading, Tick
 
 POLICY = AnalysisPolicy(interval=1.0)
 STEPS = (Step(500, 10), Step(FULL_WEIGHT, 10))

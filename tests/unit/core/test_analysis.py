@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.analysis import analyse
+from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, Step
 from reconciler.core.fold import bar_of
-from reconciler.core.state import FULL_WEIGHT, AnalysisPolicy, ControlHistory, Step
+from reconciler.core.observed import ControlHistory
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -7,9 +7,10 @@ from random import Random
 import pytest
 
 from reconciler.core.analysis import analyse, control_history
+from reconciler.core.desired import AnalysisPolicy
 from reconciler.core.dispersion import Dispersion
 from reconciler.core.evidence import Observer
-from reconciler.core.state import AnalysisPolicy, ControlHistory
+from reconciler.core.observed import ControlHistory
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from reconciler.core.analysis import analyse
+from reconciler.core.desired import FULL_WEIGHT, Step
 from reconciler.core.latency import Edge, choose
-from reconciler.core.state import FULL_WEIGHT, ControlHistory, Counters, Step
+from reconciler.core.observed import ControlHistory, Counters
 
 sys.path.insert(0, str(Path(__file__).parent))
 

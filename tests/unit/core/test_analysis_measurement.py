@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.analysis import analyse, conclude
+from reconciler.core.desired import AnalysisPolicy
 from reconciler.core.fold import Fold, bar_of
-from reconciler.core.state import AnalysisPolicy, ControlHistory
+from reconciler.core.observed import ControlHistory
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -10,8 +10,9 @@ import pytest
 
 from reconciler.core import analysis
 from reconciler.core.analysis import Progress, analyse
+from reconciler.core.desired import FULL_WEIGHT, Step
 from reconciler.core.fold import Fold
-from reconciler.core.state import FULL_WEIGHT, ControlHistory, Step
+from reconciler.core.observed import ControlHistory
 
 sys.path.insert(0, str(Path(__file__).parent))
 

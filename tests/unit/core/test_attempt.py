@@ -10,20 +10,10 @@ from fakes.situations import STATES
 from fakes.values import POLICY, STEPS, STRATEGY, at, counters, desired, release
 
 from reconciler.core.attempt import _met
+from reconciler.core.desired import Step
 from reconciler.core.gate import Predecessor
-from reconciler.core.state import (
-    ConditionType,
-    ControlHistory,
-    Observed,
-    Phase,
-    Quarantine,
-    Reading,
-    Result,
-    Scale,
-    Step,
-    Tick,
-    Verb,
-)
+from reconciler.core.observed import ControlHistory, Observed, Reading, Tick
+from reconciler.core.state import ConditionType, Phase, Quarantine, Result, Scale, Verb
 
 
 def condition(scene: Scene, kind: ConditionType):

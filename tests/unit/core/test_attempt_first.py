@@ -9,8 +9,9 @@ from fakes.scene import Scene
 from fakes.situations import STATES
 from fakes.values import instances, release
 
+from reconciler.core.observed import InstanceStatus, Observed
 from reconciler.core.plan import traffic_for
-from reconciler.core.state import InstanceStatus, Observed, Phase, Result, Route, SetRoute, Verb
+from reconciler.core.state import Phase, Result, Route, SetRoute, Verb
 
 
 def overtaken() -> Scene:

@@ -11,19 +11,10 @@ from fakes.situations import EVENTS, EXPECTED, STATES
 from reconciler.core.decide import CONFIRMING, RESYNC, SETTLING, WATCHING
 from reconciler.core.digest import release_digest
 from reconciler.core.inputs import Decision
+from reconciler.core.observed import InstanceStatus, Observed
 from reconciler.core.outcome import Done, RequeueAfter
 from reconciler.core.plan import endpoints, in_force, wanted_actions
-from reconciler.core.state import (
-    ConditionType,
-    InstanceStatus,
-    KeyState,
-    Observed,
-    Phase,
-    Result,
-    RolloutKind,
-    Scale,
-    SetRoute,
-)
+from reconciler.core.state import ConditionType, KeyState, Phase, Result, RolloutKind, Scale, SetRoute
 
 
 def check(before: KeyState, scene: Scene, decision: Decision) -> None:

@@ -7,20 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.core.desired import AnalysisPolicy, Artifact, DesiredState, Key, Step, Strategy, StrategyKind
 from reconciler.core.digest import canonical, plain, release_digest, sha256, short
-from reconciler.core.state import (
-    AnalysisPolicy,
-    Artifact,
-    Condition,
-    ConditionStatus,
-    ConditionType,
-    DesiredState,
-    Key,
-    Scale,
-    Step,
-    Strategy,
-    StrategyKind,
-)
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, Scale
 
 DESIRED = DesiredState(
     key=Key("acme", "shop", "prod"),

@@ -7,6 +7,8 @@ from fakes.values import KEY, STEPS, STRATEGY, at, instances, release
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.core.desired import FULL_WEIGHT, Step, StrategyKind
+from reconciler.core.observed import Backend, InstanceStatus, Observed, Traffic
 from reconciler.core.plan import (
     capacity,
     due,
@@ -17,22 +19,7 @@ from reconciler.core.plan import (
     traffic_for,
     wanted_actions,
 )
-from reconciler.core.state import (
-    FULL_WEIGHT,
-    Backend,
-    InstanceStatus,
-    KeyState,
-    Observed,
-    Phase,
-    Rollout,
-    RolloutKind,
-    Route,
-    Scale,
-    SetRoute,
-    Step,
-    StrategyKind,
-    Traffic,
-)
+from reconciler.core.state import KeyState, Phase, Rollout, RolloutKind, Route, Scale, SetRoute
 
 V1, V2 = release("v1", instances=4), release("v2", instances=4)
 NOW = at()

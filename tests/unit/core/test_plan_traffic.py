@@ -8,8 +8,9 @@ from fakes.scene import Scene
 from fakes.situations import EVENTS, STATES
 from fakes.values import KEY, at, instances, release
 
+from reconciler.core.observed import Backend, InstanceStatus, Observed, Traffic
 from reconciler.core.plan import alone, due, endpoints, in_force, next_plan, observed_weight, traffic_for
-from reconciler.core.state import Backend, InstanceStatus, KeyState, Observed, Phase, Route, SetRoute, Traffic
+from reconciler.core.state import KeyState, Phase, Route, SetRoute
 
 V1, V2 = release("v1", instances=4), release("v2", instances=4)
 

@@ -10,20 +10,9 @@ from fakes.situations import STATES, crashed, failed, unobservable
 from fakes.values import STRATEGY, at, desired, release
 
 from reconciler.core.analysis import Verdict
-from reconciler.core.state import (
-    Backend,
-    InstanceStatus,
-    Observed,
-    Phase,
-    Result,
-    RolloutKind,
-    Route,
-    Step,
-    Strategy,
-    StrategyKind,
-    Traffic,
-    Verb,
-)
+from reconciler.core.desired import Step, Strategy, StrategyKind
+from reconciler.core.observed import Backend, InstanceStatus, Observed, Traffic
+from reconciler.core.state import Phase, Result, RolloutKind, Route, Verb
 
 
 def types(decision):

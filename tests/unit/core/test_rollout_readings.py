@@ -8,8 +8,8 @@ import pytest
 from fakes.situations import STATES
 from fakes.values import at, tick
 
+from reconciler.core.observed import Reading, Tick
 from reconciler.core.rollout import tick_due
-from reconciler.core.state import Reading, Tick
 
 
 def test_a_reading_is_taken_at_once_and_then_once_per_interval():

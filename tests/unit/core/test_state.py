@@ -5,7 +5,7 @@ from fakes.values import KEY, at
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.state import Instant, Key
+from reconciler.core.desired import Instant, Key
 
 moments = st.builds(Instant, st.floats(0, 1e10), st.floats(0, 1e7), st.sampled_from(("a", "b")))
 

@@ -10,8 +10,9 @@ from fakes.situations import STATES
 from fakes.values import release
 
 from reconciler.core.decide import WATCHING
+from reconciler.core.observed import Observed, Traffic
 from reconciler.core.plan import traffic_for
-from reconciler.core.state import Observed, Phase, Route, SetRoute, Traffic
+from reconciler.core.state import Phase, Route, SetRoute
 
 ERROR = "cannot read instance.json"
 BACK = Route(8080, release("v2").digest, None, 0)

@@ -5,17 +5,9 @@ from dataclasses import replace
 import pytest
 from api_world import PROD, instances, release, rolling, steady
 
-from reconciler.core.state import (
-    Condition,
-    ConditionStatus,
-    ConditionType,
-    InstanceStatus,
-    Instant,
-    Observed,
-    Pause,
-    Phase,
-    Quarantine,
-)
+from reconciler.core.desired import Instant
+from reconciler.core.observed import InstanceStatus, Observed
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, Pause, Phase, Quarantine
 from reconciler.core.view import summary
 from reconciler.core.waiting import Waiting
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from manifest_samples import MINIMAL, REVISION, compiled, edited, environment, project
 
+from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, Key, Step, StrategyKind
 from reconciler.core.digest import release_digest
-from reconciler.core.state import FULL_WEIGHT, AnalysisPolicy, Key, Step, StrategyKind
 from reconciler.manifest import draft
 from reconciler.manifest.compile import compile_snapshot
 

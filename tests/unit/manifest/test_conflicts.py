@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from manifest_samples import MINIMAL, compiled, edited, project
 
-from reconciler.core.state import Key
+from reconciler.core.desired import Key
 
 PROD = Key("default", "hello", "prod")
 

@@ -10,7 +10,7 @@ from http_traffic import Backend, free_port, stopwatch, tally
 from raw_server import HEAD, Script, serving
 from waiting import eventually
 
-from reconciler.core.state import Traffic
+from reconciler.core.observed import Traffic
 from reconciler.metric_sources.envoy import Config, EnvoyMetrics
 from reconciler.ports import Host
 from reconciler.routers.envoy import EnvoyRouter

@@ -15,7 +15,7 @@ from http_traffic import stopwatch
 from pydantic import ValidationError
 from raw_server import HEAD, Script, serving
 
-from reconciler.core.state import Counters, Reading
+from reconciler.core.observed import Counters, Reading
 from reconciler.metric_sources.prometheus import Config, PrometheusMetrics
 
 GOOD = {

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from receivers import EVENT, Answer, Receiver, opened, running
 
 from reconciler import registry
+from reconciler.core.desired import Instant
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Instant
 
 SECRET = "s3cret-of-the-test"
 

@@ -17,8 +17,9 @@ from http_traffic import HOST, Backend, Load, free_port, get, tally
 from waiting import eventually
 
 from reconciler import proc
+from reconciler.core.desired import Key
+from reconciler.core.observed import Traffic
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import Key, Traffic
 from reconciler.routers import _envoy_config as config
 from reconciler.routers._envoy_process import admin_socket, find_envoy
 from reconciler.routers.envoy import EnvoyRouter

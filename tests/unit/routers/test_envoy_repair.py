@@ -14,8 +14,9 @@ from http_traffic import Backend, free_port, get
 from waiting import eventually
 
 from reconciler import proc
+from reconciler.core.desired import Key
+from reconciler.core.observed import Traffic
 from reconciler.core.outcome import StaleGenerationError, TransientError
-from reconciler.core.state import Key, Traffic
 from reconciler.routers import _envoy_process
 from reconciler.routers.envoy import EnvoyRouter
 

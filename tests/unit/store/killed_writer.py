@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 
-from reconciler.core.state import Counters, Instant, Key, KeyState, Reading, Record, Request, Tick, Verb
+from reconciler.core.desired import Instant, Key
+from reconciler.core.observed import Counters, Reading, Tick
+from reconciler.core.state import KeyState, Record, Request, Verb
 from reconciler.ports import Transition
 from reconciler.store import open_store
 

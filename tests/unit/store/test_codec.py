@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Condition, ConditionStatus, ConditionType, Key, KeyState, Plan, Scale
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, KeyState, Plan, Scale
 from reconciler.store import codec
 
 KEY = Key("acme", "shop", "prod")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Key, KeyState, Record
+from reconciler.core.state import KeyState, Record
 from reconciler.ports import Transition
 from reconciler.store import open_store
 

@@ -14,8 +14,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
+from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Key, KeyState
+from reconciler.core.state import KeyState
 from reconciler.ports import Transition
 from reconciler.store import open_store, tables
 from reconciler.store.migrations import config

@@ -13,8 +13,10 @@ import pytest
 from sqlalchemy import event
 from waiting import eventually
 
+from reconciler.core.desired import Instant, Key
+from reconciler.core.observed import Counters, Reading, Tick
 from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
-from reconciler.core.state import Counters, Instant, Key, KeyState, Reading, Record, Tick
+from reconciler.core.state import KeyState, Record
 from reconciler.ports import Transition
 from reconciler.store import open_store
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.state import Key, KeyState, Record
+from reconciler.core.desired import Key
+from reconciler.core.state import KeyState, Record
 from reconciler.ports import Transition
 from reconciler.store import open_store
 

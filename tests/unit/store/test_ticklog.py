@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.desired import Instant
+from reconciler.core.observed import Counters, Reading, Tick
 from reconciler.core.outcome import TerminalError
-from reconciler.core.state import Counters, Instant, Reading, Tick
 from reconciler.store import ticklog
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

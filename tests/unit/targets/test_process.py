@@ -14,8 +14,9 @@ from releases import KEY, CopiedCheckouts, folder_of, release, settle
 from waiting import eventually
 
 from reconciler import proc
+from reconciler.core.desired import Key
+from reconciler.core.observed import InstanceStatus
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import InstanceStatus, Key
 from reconciler.targets import process
 from reconciler.targets._process_files import exclusive
 

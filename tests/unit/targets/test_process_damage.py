@@ -9,7 +9,7 @@ import pytest
 from releases import KEY, folder_of, release, settle
 from waiting import eventually
 
-from reconciler.core.state import InstanceStatus
+from reconciler.core.observed import InstanceStatus
 from reconciler.core.text import REPLACEMENT
 from reconciler.proc import ShimStatus, look
 
