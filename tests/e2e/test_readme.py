@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -117,8 +118,14 @@ def test_the_readme_works(reader):
     reader.until(lambda: reader.state() == ("Synced", "Healthy"))
     assert reader.ask() == "hello from v1\n"
     assert len(TABLE) >= 10
-    for command in TABLE:
+    (ending,) = (command for command in TABLE if " instances stop" in command)
+    for command in (one for one in TABLE if one != ending):
         code, shown = reader.run(command)
         # Nothing is in progress, and there is nothing to go back to: verbs that act may be refused.
         assert code in ({0, 3} if "--reason" in command else {0}), (command, shown)
         assert shown
+    reader.stage.end("daemon", signal.SIGTERM)
+    code, shown = reader.run(ending)
+    assert (code, shown.endswith(" ended\n")) == (0, True)
+    with pytest.raises(OSError, match="refused"):
+        reader.ask()

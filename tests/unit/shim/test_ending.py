@@ -152,7 +152,7 @@ def test_a_shim_outlives_the_process_that_started_it_and_is_adopted(folder):
     known = asdict(server(health=None))
     with subprocess.Popen([sys.executable, "-c", program, repr(known)], stdout=subprocess.PIPE) as daemon:
         assert daemon.stdout.readline() == b"up\n"
-        before = proc.look(folder)
+        before = becomes(folder, "ready")
         daemon.kill()
     proc.start(folder, server())
     after = becomes(folder, "ready")
