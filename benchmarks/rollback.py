@@ -30,7 +30,7 @@ def run(*, quick: bool) -> Iterator[Row]:
         ground.stage.programs.pop("traffic").terminate()
         ground.until(lambda: log.read_text(encoding="ascii").endswith("\n"))
         requests = _requests(log)
-    late = [_last_on_canary(at, requests) for at in decisions]
+    late = [_last_on_canary(decided, ended, requests) for decided, ended in decisions]
     lost = sum(1 for _, status, _ in requests if status not in {"200", "500"})
     yield Row("rollbacks, requests", f"{len(decisions)}, {len(requests):,}")
     yield at_most("p50", quantile(late, 0.5) * 1000, 100, "ms", 1)
@@ -47,10 +47,14 @@ def _round(ground: Playground, number: int) -> None:
     ground.until(lambda: len(ground.attempts()) == number + 1)
 
 
-def _decisions(ground: Playground) -> list[float]:
-    """Wall-clock times at which the daemon decided to go back."""
+def _decisions(ground: Playground) -> list[tuple[float, float]]:
+    """Wall-clock times at which the daemon decided to go back, and at which the attempt had ended."""
     events = ground.client.call(ground.client.status.ListEvents, ListEventsRequest(key=KEY, page_size=1000)).events
-    return [one.time.ToNanoseconds() / 1e9 for one in events if one.type == "rollout.rolling_back"]
+    times = {
+        kind: [one.time.ToNanoseconds() / 1e9 for one in events if one.type == f"rollout.{kind}"]
+        for kind in ("rolling_back", "rolled_back")
+    }
+    return list(zip(times["rolling_back"], times["rolled_back"], strict=True))
 
 
 def _requests(log: Path) -> list[tuple[float, str, str]]:
@@ -60,7 +64,7 @@ def _requests(log: Path) -> list[tuple[float, str, str]]:
     return [(float(row[0]) + offset, row[2], row[3]) for row in rows if len(row) == 4]
 
 
-def _last_on_canary(decided: float, requests: list[tuple[float, str, str]]) -> float:
+def _last_on_canary(decided: float, ended: float, requests: list[tuple[float, str, str]]) -> float:
     """Seconds after the decision at which the last request was sent that the canary answered (0 when none was)."""
-    window = [sent - decided for sent, _, version in requests if version == "v2" and decided < sent < decided + 1.5]
+    window = [sent - decided for sent, _, version in requests if version == "v2" and decided < sent < ended]
     return max(window, default=0.0)
