@@ -194,7 +194,7 @@ class Catalog:
         keys = changed_keys(before, snapshot)
         if before is None or before.commit != commit:
             log.info(
-                "config repo at %s: %d environments, %d problems",
+                "config repo at %s; environments: %d, problems: %d",
                 commit[:12],
                 len(snapshot.desired),
                 len(snapshot.problems),

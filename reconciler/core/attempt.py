@@ -75,6 +75,31 @@ def _new_settings(draft: Draft, release: Release) -> None:
         draft.say("settings.changed", f"settings of {desired.artifact.version} follow commit {desired.commit[:12]}")
 
 
+def follow(draft: Draft) -> None:
+    """Let the attempt in progress take what a newer commit says beside the release: port, instances, deadlines.
+
+    Its steps and its analysis stay: what was begun is judged by the rules it began under.
+    """
+    rollout, desired = draft.state.rollout, draft.inputs.desired
+    if (
+        rollout is None
+        or desired is None
+        or rollout.phase is not Phase.STEPPING
+        or rollout.kind is RolloutKind.ROLLBACK
+    ):
+        return
+    old = rollout.release.desired
+    new = replace(desired, strategy=old.strategy, analysis=old.analysis)
+    same = replace(new, commit=old.commit, path=old.path) == old
+    if same or release_digest(desired) != rollout.release.digest:
+        return
+    rollout = replace(rollout, release=Release(rollout.release.digest, new))
+    if draft.state.stable is None and new.port != old.port:
+        rollout = replace(rollout, entered=draft.now, confirmed=None)  # it has to be served there first
+    draft.change(rollout=rollout)
+    draft.say("settings.changed", f"settings of {new.artifact.version} follow commit {new.commit[:12]}")
+
+
 def finish(draft: Draft) -> None:
     """End an attempt once the observation shows that nothing of it is left to do."""
     rollout, observed = draft.state.rollout, draft.inputs.observed

@@ -34,13 +34,14 @@ def decide(inputs: Inputs) -> Decision:
     _unobserved(draft)
     rollout.observe_traffic(draft)  # 1. what the router has confirmed
     attempt.finish(draft)  # 2. an attempt with nothing left to do ends
-    rollout.judge(draft)  # 3. the step in progress: back, hold, wait or on
-    answer_requests(draft)  # 4. what people ask for
-    _expire(draft)  # 5. what verbs left behind ends
-    attempt.begin(draft)  # 6. a new attempt, if gates allow
-    _plan(draft)  # 7. the actions that the state asks for, under a new generation if they changed
-    due = _due(draft)  # 8. which of them may be done now
-    _conditions(draft, due)  # 9. what is true of the key
+    attempt.follow(draft)  # 3. one in progress takes newer settings that are no part of its release
+    rollout.judge(draft)  # 4. the step in progress: back, hold, wait or on
+    answer_requests(draft)  # 5. what people ask for
+    _expire(draft)  # 6. what verbs left behind ends
+    attempt.begin(draft)  # 7. a new attempt, if gates allow
+    _plan(draft)  # 8. the actions that the state asks for, under a new generation if they changed
+    due = _due(draft)  # 9. which of them may be done now
+    _conditions(draft, due)  # 10. what is true of the key
     changed = draft.state != inputs.state or bool(draft.records)
     state = replace(draft.state, revision=inputs.state.revision + 1) if changed else inputs.state
     outcome = _look_again(draft, due, changed=changed)

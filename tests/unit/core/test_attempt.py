@@ -231,3 +231,29 @@ def test_history_and_attempt_numbers_go_on_over_everything():
     scene.certify("v4", strategy=replace(STRATEGY, steps=(*STEPS[:-1], Step(10_000, 4.0))))
     assert [one.attempt for one in scene.state.history] == [5, 4, 3, 2, 1]
     assert scene.state.attempts == 5
+
+
+# --- newer settings in the middle of one -----------------------------------------------------------------------------
+
+
+def test_a_first_release_whose_port_cannot_be_had_moves_to_the_port_of_a_newer_commit():
+    scene = Scene(desired=desired("v1", port=8080))
+    scene.obey()
+    scene.commit("v1", port=9090)
+    decision = scene.look()
+    assert [record.type for record in decision.records] == ["settings.changed"]
+    scene.until(lambda state: state.rollout.confirmed is not None)
+    assert scene.inputs().observed.traffic.port == 9090
+    assert scene.state.rollout.attempt == 1
+
+
+def test_newer_settings_change_neither_the_attempt_nor_the_rules_it_began_under():
+    scene = STATES["baking"]()
+    before = scene.state.rollout
+    scene.commit(before.release.desired.artifact.version, instances=7, strategy=replace(STRATEGY, max_bake=1.0))
+    scene.look()
+    after = scene.state.rollout
+    assert (after.attempt, after.step, after.confirmed) == (before.attempt, before.step, before.confirmed)
+    assert after.release.desired.instances == 7
+    assert after.release.desired.strategy == before.release.desired.strategy
+    assert not scene.look().records
