@@ -259,7 +259,8 @@ def _launch(folder: Path, lock: int) -> None:
 
 def end_below(folder: Path) -> int:
     """Go on ending every shim anywhere below ``folder``; returns how many are left. To be called until it is 0."""
-    shims = [spec.parent for spec in folder.rglob("spec.json")]
+    # os.walk passes over folders that others remove meanwhile.
+    shims = [Path(where) for where, _, files in os.walk(folder) if "spec.json" in files]
     for shim in shims:
         stop(shim)
     return sum(not remove(shim) for shim in shims)

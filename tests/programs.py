@@ -83,6 +83,5 @@ def nothing_left(below: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        folders = [path.parent for path in below.rglob("spec.json")]
-        eventually(lambda: not [folder for folder in folders if not proc.remove(folder)], 30, what="all removed")
+        eventually(lambda: proc.end_below(below) == 0, 30, what="all removed")
         eventually(lambda: not marked(below.resolve()), 10, what="no process left")

@@ -125,7 +125,13 @@ def clear(folder: Path) -> None:
     for name in sorted(pids, reverse=True):  # traffic before the daemon
         _end(int(pids[name]), clock)
     within(READY, lambda: proc.end_below(folder) == 0, clock)
-    shutil.rmtree(folder)
+    within(READY, lambda: _removed(folder), clock)
+
+
+def _removed(folder: Path) -> bool:
+    # A fetch that the daemon had begun may still write for a moment.
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def _end(pid: int, clock: SystemClock) -> None:
