@@ -110,9 +110,9 @@ def test_a_program_that_always_exits_at_once_is_given_up_after_three_starts(fold
 
 
 def test_a_program_that_is_never_healthy_is_given_up_after_two_deadlines(folder):
-    proc.start(folder, spec("import signal; signal.pause()", port=True, health=HttpHealth("/"), start_deadline=0.2))
+    proc.start(folder, spec("import signal; signal.pause()", port=True, health=HttpHealth("/"), start_deadline=0.6))
     state = becomes(folder, "failed")
-    assert "was not healthy within 0.2 s of its start: health check: Connection refused" in state.message
+    assert "was not healthy within 0.6 s of its start" in state.message
     assert state.restarts == 2
 
 
