@@ -38,7 +38,9 @@ def test_a_demo_that_is_broken_off_leaves_nothing_behind(tmp_path: Path, number:
     folder = tmp_path / "demo"
     command = [sys.executable, "-m", "reconciler", "demo", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
-        eventually(lambda: list(folder.glob("data/targets/process/instances/*/*/*/*/state.json")), 30, what="instances run")
+        eventually(
+            lambda: list(folder.glob("data/targets/process/instances/*/*/*/*/state.json")), 30, what="instances run"
+        )
         demo.send_signal(number)
         _, complaint = demo.communicate(timeout=60)
     assert (demo.returncode, complaint) == (130, "")
