@@ -447,7 +447,7 @@ def test_a_verb_that_nobody_decides_on_is_pending_before_the_deadline(world, con
 
 def test_a_deadline_that_has_passed_is_deadline_exceeded(world, control, status):
     world.answering = False
-    error = refusal(control.Sync, v1.SyncRequest(key="acme/shop/prod", reason="look"), timeout=0.000001)
+    error = refusal(control.Sync, v1.SyncRequest(key="acme/shop/prod", reason="look"), timeout=-1.0)
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     watch = status.Watch(v1.WatchRequest(), timeout=0.5)
     assert refusal(lambda timeout: list(watch)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
