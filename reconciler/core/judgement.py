@@ -92,11 +92,13 @@ def _exposure(bar: Bar) -> str:
 
 
 def _requests_missing(fold: Fold, step: Step, *, current: bool) -> list[str]:
-    # Never healthy with zero measurements, even where a step asks for none.
-    asked, seen = max(1, step.requests), fold.observer.step_requests if current else 0
-    more = asked - seen
+    seen = fold.observer.step_requests if current else 0
+    if not step.requests:
+        # Never healthy with zero measurements, even where a step asks for none.
+        return [] if seen else ["a first canary request in this step"]
+    more = step.requests - seen
     word = "request" if more == 1 else "requests"
-    return [f"{more:,} more canary {word} in this step (it asks for {asked:,})"] if more > 0 else []
+    return [f"{more:,} more canary {word} in this step (it asks for {step.requests:,})"] if more > 0 else []
 
 
 def _failures_missing(fold: Fold, bar: Bar) -> str:
