@@ -73,10 +73,6 @@ class Router(Protocol):
         """Ask for a split. Returns once it is written; ``observe`` shows when it is in force."""
         ...
 
-    def drained(self, key: Key, role: str) -> bool:
-        """Whether no request is in flight to ``role`` (``stable`` or ``canary``)."""
-        ...
-
     def close(self) -> None:
         """Release what the adapter holds; traffic goes on flowing. May be called twice."""
         ...

@@ -83,12 +83,6 @@ class EnvoyRouter:
         if view.weight == traffic.weight:
             self._finish(key, traffic, view)
 
-    def drained(self, key: Key, role: str) -> bool:
-        """Whether no request is in flight to the side. Raises TransientError while Envoy does not answer."""
-        name = f"cluster.{key.side(role)}.upstream_rq_active"
-        found = self._envoy.ask("stats", format="json", filter=f"^{name}$")
-        return all(one["value"] == 0 for one in found["stats"] if one.get("name") == name)
-
     def close(self) -> None:
         """Nothing is held: Envoy goes on under its shim."""
 

@@ -56,9 +56,5 @@ class FakeRouter:
         """The newest generation that was let in."""
         return self._fences.get(key, 0)
 
-    def drained(self, key: Key, role: str) -> bool:
-        traffic = self.in_force(key)
-        return traffic is None or getattr(traffic, role) is None
-
     def close(self) -> None:
         pass
