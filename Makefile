@@ -4,8 +4,9 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 KEEP   ?=
 ARGS   ?=
+FUZZ_SECONDS ?= 60
 
-.PHONY: help setup demo test bench check lock generate clean
+.PHONY: help setup demo test bench fuzz check lock generate clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -30,6 +31,13 @@ test: $(VENV)/.ready-dev ## every test
 
 bench: $(VENV)/.ready-dev ## the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/.ready-fuzz ## coverage-guided fuzzing, FUZZ_SECONDS=60 a target; what it finds is in build/fuzz
+	@$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
+
+$(VENV)/.ready-fuzz: requirements-fuzz.lock $(VENV)/.ready-dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
 
 check: $(VENV)/.ready-dev ## lint, types and layers
 	$(BIN)/ruff check .

@@ -25,7 +25,7 @@ def main() -> int:
     known = sorted(
         one.name
         for one in pkgutil.iter_modules(benchmarks.__path__)
-        if one.name not in {"__main__", "canary_world", "playground", "rows"}
+        if one.name not in {"__main__", "canary_world", "fleet", "fleet_kinds", "playground", "rows"}
     )
     unknown = set(args.names) - set(known)
     if unknown:

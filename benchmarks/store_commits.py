@@ -53,7 +53,7 @@ def release(key: Key, number: int) -> Release:
         router="envoy",
         strategy=Strategy(StrategyKind.CANARY, steps, 600.0, 86_400.0, 300.0),
         analysis=AnalysisPolicy(),
-        after="staging",
+        after=("staging",),
         commit=f"{number:040x}",
         path="team/prodsprint.yaml",
     )

@@ -1,7 +1,7 @@
-"""What git asks for: the compiled manifests of the newest commit, and the repos that they name.
+"""What git asks for: the compiled manifests of the config repos, and the repos that they name.
 
-Repos are polled by name through work queues, so that a slow or dead remote is never asked twice at the same time; the config
-repo and compiling have a queue of their own, which no service repo can hold up. Reading and compiling use local mirrors
+Repos are polled by name through work queues, so that a slow or dead remote is never asked twice at the same time; config
+repos and compiling have a queue of their own, which no service repo can hold up. Reading and compiling use local mirrors
 alone; what was compiled stays in force while a remote is away.
 """
 
@@ -11,18 +11,25 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from reconciler.core.desired import DesiredState, Key
+from reconciler.compiler import Compiler
+from reconciler.config_repos import ConfigRepo
+from reconciler.core.desired import DesiredState, Key, Tombstone
 from reconciler.core.outcome import TerminalError, TransientError, backoff
-from reconciler.manifest.compile import Snapshot, compile_snapshot
+from reconciler.follower import Follower, HeldError
+from reconciler.manifest.compile import Snapshot
 from reconciler.manifest.problem import Problem
+from reconciler.memory import ConfigMemory
 from reconciler.ports import Clock
 from reconciler.source.git import Mirrors
+from reconciler.source.trouble import LaterError
 from reconciler.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
 COMPILE = ""
 """Name in the queue for "compile again"; every other name is a repo's URL."""
+MOST_LOGGED = 20
+"""Problems of one compilation that are logged; all of them are shown to those who ask."""
 
 
 @dataclass(slots=True)
@@ -30,25 +37,35 @@ class Catalog:
     """Desired states by key. ``changed`` is told which keys ask for something else than before; ``watch`` of each fetch."""
 
     mirrors: Mirrors
-    config_repo: str
-    branch: str
+    repos: tuple[ConfigRepo, ...]
+    memory: ConfigMemory
     clock: Clock
     queue: WorkQueue[str]
     changed: Callable[[frozenset[Key]], None]
     watch: Callable[[str, str, float], None]
     jitter: Callable[[float], float]
     first: WorkQueue[str] = field(init=False)
-    """The config repo and COMPILE; ``queue`` has the service repos."""
+    """The config repos and COMPILE; ``queue`` has the service repos."""
+    compiler: Compiler = field(init=False)
+    followers: tuple[Follower, ...] = field(init=False)
     snapshot: Snapshot | None = None
     trouble: dict[str, str] = field(default_factory=dict)
     """Why the last fetch of a repo failed, by URL, or compiling, by COMPILE."""
-    unread: dict[str, str] = field(default_factory=dict)
-    """Why a mirror could not be read by the last compilation, by URL."""
+    held: dict[str, str] = field(default_factory=dict)
+    """Why a config repo stays at the commit in force, by its identity."""
     failures: dict[str, int] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+    """Service repos that were fetched, or failed, since the last compilation."""
+    expected: set[str] = field(default_factory=set)
+    """Service repos that manifests name which are being compiled."""
+    retired: set[Key] = field(default_factory=set)
+    """Keys that have nothing left of them, and need no tombstone any more."""
 
     def __post_init__(self) -> None:
         clock = self.clock
         self.first = WorkQueue(lambda: clock.now().mono)
+        self.followers = tuple(Follower(repo, self.mirrors, self.memory, clock) for repo in self.repos)
+        self.compiler = Compiler(self.mirrors, self.memory, self.repos, self._expect)
 
     # --- what git asks for ---
 
@@ -59,58 +76,111 @@ class Catalog:
             return None, self.away() or "the config repo has not been read yet"
         return snapshot.desired.get(key), self.problem(key)
 
+    def tombstone(self, key: Key) -> Tombstone | None:
+        """See ``reconcile.Desires``."""
+        return self.snapshot.tombstones.get(key) if self.snapshot else None
+
+    def tombstones(self) -> tuple[Key, ...]:
+        """The keys whose manifest was removed, and that have not been retired since."""
+        return tuple(self.snapshot.tombstones) if self.snapshot else ()
+
     def problem(self, key: Key) -> str:
         """What is wrong with what git asks for this key; empty when nothing is."""
         snapshot = self.snapshot
         found = snapshot.key_problems.get(key, "") if snapshot else ""
-        reasons = {**self.unread, **self.trouble}
+        if not found:
+            return ""
+        reasons = {**self.compiler.unread, **self.trouble}
         named = max((url for url in reasons if url and url in found), key=len, default="")
         cause = reasons.get(named, "") if named else ""
         return f"{found} ({cause})" if cause else found
+
+    def knows(self, key: Key) -> bool:
+        """Whether some manifest names this key, or did so until it was removed."""
+        snapshot = self.snapshot
+        return snapshot is not None and (
+            key in snapshot.desired or key in snapshot.key_problems or key in snapshot.tombstones
+        )
 
     def known(self) -> frozenset[Key]:
         """Every key that some manifest names."""
         snapshot = self.snapshot
         return frozenset(snapshot.desired) | frozenset(snapshot.key_problems) if snapshot else frozenset()
 
+    def dependants(self, key: Key) -> tuple[Key, ...]:
+        """The keys whose release waits for this one."""
+        return self.snapshot.dependants(key) if self.snapshot else ()
+
     def problems(self) -> tuple[Problem, ...]:
         """Every problem of every manifest."""
         return self.snapshot.problems if self.snapshot else ()
 
     def away(self) -> str:
-        """Why newer commits of the config repo are not seen; empty when they are."""
-        trouble = self.trouble.get(self.config_repo) or self.trouble.get(COMPILE)
+        """Why newer commits of some config repo are not followed; empty when all are."""
+        return "; ".join(dict.fromkeys(filter(None, map(self._away, self.followers))))
+
+    def _away(self, follower: Follower) -> str:
+        held = self.held.get(follower.identity)
+        trouble = self.trouble.get(follower.repo.url) or self.trouble.get(COMPILE)
+        if held:
+            return f"{held}. Commit {follower.applied.commit[:12]} stays in force" if follower.applied else held
         if not trouble:
             return ""
-        if self.snapshot is None:
+        if follower.applied is None:
             return f"the config repo cannot be read: {trouble}"
-        return f"the config repo cannot be read, and its commit {self.snapshot.commit[:12]} stays in force: {trouble}"
+        return (
+            f"the config repo cannot be read, and its commit {follower.applied.commit[:12]} stays in force: {trouble}"
+        )
 
     def sources(self) -> frozenset[str]:
         """The service repos that manifests name."""
-        return frozenset(source for source, _ in self.snapshot.wanted) if self.snapshot else frozenset()
+        return frozenset(self.snapshot.sources) if self.snapshot else frozenset()
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many manifests are in force, how many of them have a problem, and how many were parsed since the start."""
+        snapshot = self.snapshot
+        return (len(snapshot.files), len(snapshot.trouble), self.compiler.parsed) if snapshot else (0, 0, 0)
+
+    def tidy(self) -> None:
+        """Drop what nobody needs any more: drafts of manifests that are gone, mirrors of repos that nobody names."""
+        snapshot = self.snapshot
+        if snapshot is None or self.away():
+            return
+        self.memory.forget_records(self.compiler.language, snapshot.blobs())
+        self.mirrors.retain({*(repo.url for repo in self.repos), *snapshot.sources})
+
+    def forget(self, key: Key) -> None:
+        """A key whose manifest was removed has been retired: nothing of it is left, and its ports are free."""
+        if self.tombstone(key) is not None:
+            self.retired.add(key)
+            self.add(COMPILE)
 
     # --- polling ---
 
     def poll_config(self) -> None:
-        """Have the config repo looked at soon."""
-        self.add(self.config_repo)
+        """Have the config repos looked at soon."""
+        for url in dict.fromkeys(repo.url for repo in self.repos):
+            self.add(url)
 
-    def poll_sources(self) -> None:
-        """Have every service repo looked at soon."""
-        for source in self.sources():
-            self.add(source)
+    def poll_sources(self, spread: float = 0.0) -> None:
+        """Have every service repo looked at within ``spread`` seconds, not all of them at once."""
+        sources = sorted(self.sources())
+        for number, source in enumerate(sources):
+            self.add(source, spread * number / len(sources))
 
     def add(self, name: str, delay: float = 0.0) -> None:
         """Have a repo fetched, or COMPILE done, after ``delay`` seconds at the latest."""
-        (self.first if name in {COMPILE, self.config_repo} else self.queue).add(name, delay)
+        (self.first if name == COMPILE or self._configures(name) else self.queue).add(name, delay)
+
+    def _configures(self, url: str) -> bool:
+        return any(repo.url == url for repo in self.repos)
 
     def run(self) -> None:
         """Fetch service repos until ``close``. Any number of workers may do so at the same time."""
         self._work(self.queue)
 
     def run_first(self) -> None:
-        """Fetch the config repo and compile until ``close``. Any number of workers may do so at the same time."""
+        """Fetch config repos and compile until ``close``. Any number of workers may do so at the same time."""
         self._work(self.first)
 
     def _work(self, queue: WorkQueue[str]) -> None:
@@ -136,37 +206,56 @@ class Catalog:
                 return None
             return self._fetch(name)
         except (TransientError, TerminalError) as error:
-            return self._failed(name, str(error))
+            return self._failed(name, error)
         except Exception as error:  # one repo's bug must not end the polling of all the others
             log.exception("%s: unexpected error", name or "compiling the manifests")
-            return self._failed(name, repr(error))
+            return self._failed(name, error)
 
     def _fetch(self, url: str) -> float | None:
-        if url != self.config_repo and url not in self.sources():
+        config = self._configures(url)
+        if not config and url not in self.expected and (self.snapshot is None or url not in self.snapshot.sources):
             self._recovered(url)  # nobody names it any more
             return None
         started = self.clock.now()
         before = self.trouble.get(url)
         try:
-            result = self.mirrors.fetch(url)
+            result = self.mirrors.fetch(url, self._branches(url))
         except (TransientError, TerminalError) as error:
             self.watch(url, "error", self.clock.now().since(started))
-            delay = self._failed(url, str(error))
+            delay = self._failed(url, error)
             if before != str(error):
-                self.add(COMPILE)  # so that the reason reaches those who wait for this repo
+                self._compile_for(url)  # so that the reason reaches those who wait for this repo
             return delay
         self.watch(url, "success", self.clock.now().since(started))
         self._recovered(url)
         if result.changed or before is not None or self.snapshot is None:
-            self.add(COMPILE)
+            self._compile_for(url)
         return None
 
-    def _failed(self, name: str, error: str) -> float:
+    def _expect(self, source: str) -> None:
+        """Fetch a service repo while the manifests that name it are still being read."""
+        if source not in self.expected and source not in self.failures:
+            self.expected.add(source)
+            self.add(source)
+
+    def _branches(self, url: str) -> tuple[str, ...]:
+        """The branches to look at: those of a config repo, or all when manifests name it as a service's repo too."""
+        if self.snapshot is not None and url in self.snapshot.sources:
+            return ()
+        return tuple(repo.branch for repo in self.repos if repo.url == url)
+
+    def _compile_for(self, url: str) -> None:
+        self.moved.add(url)
+        self.add(COMPILE)
+
+    def _failed(self, name: str, error: Exception) -> float:
+        words = str(error) if isinstance(error, (TransientError, TerminalError)) else repr(error)
         self.failures[name] = self.failures.get(name, 0) + 1
-        if self.trouble.get(name) != error:
-            log.warning("%s", error, extra={"repo": name})
-        self.trouble[name] = error
-        return self.jitter(backoff(self.failures[name]))
+        if self.trouble.get(name) != words:
+            log.warning("%s", words, extra={"repo": name})
+        self.trouble[name] = words
+        least = error.retry_after if isinstance(error, LaterError) else 0.0
+        return max(least, self.jitter(backoff(self.failures[name])))
 
     def _recovered(self, name: str) -> None:
         self.trouble.pop(name, None)
@@ -174,83 +263,79 @@ class Catalog:
 
     # --- compiling ---
 
+    def restore(self) -> None:
+        """Put in force what the last daemon had in force, without reading a manifest."""
+        applied = {one.repo: one for one in self.compiler.restore()}
+        for follower in self.followers:
+            follower.applied = applied.get(follower.identity)
+        if any(follower.applied for follower in self.followers):
+            self.snapshot = self.compiler.snapshot
+            self._log(self.snapshot, frozenset())
+
     def compile(self) -> None:
-        """Compile the newest commit that the mirror holds, and tell what changed. Raises TransientError or TerminalError."""
-        before = self.snapshot
-        commit = self._head()
-        if commit is None:
-            return
-        if (
-            before is not None
-            and before.commit != commit
-            and self.mirrors.rewritten(self.config_repo, before.commit, commit)
-        ):
-            log.warning("history of the config repo was rewritten: %s is no ancestor of %s", before.commit, commit)
-        files, refused = self._read(commit, before)
-        self.unread = {}
-        snapshot = compile_snapshot(commit, files, self._resolve, before, refused)
-        self.snapshot = snapshot
-        self._fetch_missing(snapshot)
-        keys = changed_keys(before, snapshot)
-        if before is None or before.commit != commit:
-            log.info(
-                "config repo at %s; environments: %d, problems: %d",
-                commit[:12],
-                len(snapshot.desired),
-                len(snapshot.problems),
-            )
-            for problem in snapshot.problems:
-                log.warning("%s", problem)
-        self.changed(keys)
+        """Compile the newest commits that the mirrors hold, and tell what changed.
 
-    def _read(self, commit: str, before: Snapshot | None) -> tuple[dict[str, tuple[str, bytes]], dict[str, str]]:
-        """The manifests of a commit; the content of those that ``before`` has at the same path is left empty."""
-        old = {path: file.blob for path, file in before.files.items()} if before else {}
-        found = self.mirrors.files(self.config_repo, commit, frozenset(old.values()))
-        if any(blob not in found.content and old.get(path) != blob for path, blob in found.paths.items()):
-            found = self.mirrors.files(
-                self.config_repo, commit
-            )  # a manifest was moved: its content is needed after all
-        files = {path: (blob, found.content.get(blob, b"")) for path, blob in found.paths.items()}
-        refused = dict(found.problems)
-        for folder, why in found.problems:  # what a folder held before may be in it still
-            refused |= {path: why for path in old if path.startswith(f"{folder}/") and path not in files}
-        return files, refused
+        Raises the first TransientError or TerminalError, after everything that could be compiled has been.
+        """
+        errors: list[TransientError | TerminalError] = []
+        changed: set[Key] = set()
+        for follower in self.followers:
+            try:
+                changed |= self._follow(follower)
+            except (TransientError, TerminalError) as error:
+                errors.append(error)
+        moved, retired = frozenset(self.moved), frozenset(self.retired)
+        self.moved -= moved
+        self.retired -= retired
+        changed |= self.compiler.resolve_again(moved)
+        for key in retired:
+            changed |= self.compiler.forget(key)
+        self._publish(frozenset(changed))
+        if errors:
+            raise errors[0]
 
-    def _head(self) -> str | None:
-        """The commit to compile. None leaves in force what was compiled before: an empty desired state deletes nothing."""
+    def _follow(self, follower: Follower) -> frozenset[Key]:
+        """Compile a config repo's newest commit, if there is one that may be followed."""
         try:
-            commit = self.mirrors.head(self.config_repo, self.branch)
+            step = follower.step()
+        except HeldError as error:
+            if self.held.get(follower.identity) != str(error):
+                log.warning("%s", error)
+            self.held[follower.identity] = str(error)
+            return frozenset()
         except TransientError as error:
-            self.trouble.setdefault(self.config_repo, str(error))
-            return None
-        if commit is None and self.config_repo not in self.trouble:
-            lacks = f"no branch {self.branch}" if self.branch else "no commit"
-            self.trouble[self.config_repo] = f"the config repo {self.config_repo} has {lacks} yet"
-            log.warning("%s", self.trouble[self.config_repo])
-        return commit
+            self.trouble.setdefault(follower.repo.url, str(error))
+            return frozenset()
+        self.held.pop(follower.identity, None)
+        if step is None:
+            self._say_if_empty(follower)
+            return frozenset()
+        return self.compiler.apply(follower, step)
 
-    def _resolve(self, source: str, version: str) -> str | None:
-        try:
-            return self.mirrors.resolve(source, version)
-        except (TransientError, TerminalError) as error:
-            self.unread[source] = str(error)
-            return None
+    def _say_if_empty(self, follower: Follower) -> None:
+        url, branch = follower.repo.url, follower.repo.branch
+        if follower.applied is None and url not in self.trouble:
+            self.trouble[url] = f"the config repo {url} has {f'no branch {branch}' if branch else 'no commit'} yet"
+            log.warning("%s", self.trouble[url])
 
-    def _fetch_missing(self, snapshot: Snapshot) -> None:
-        for source, version in snapshot.wanted:
-            if source not in self.failures and self._resolve(source, version) is None:
+    def _publish(self, changed: frozenset[Key]) -> None:
+        before, snapshot = self.snapshot, self.compiler.snapshot
+        if not any(follower.applied for follower in self.followers):
+            return
+        self.snapshot = snapshot
+        self.expected.clear()
+        for source in self.compiler.missing():
+            if source not in self.failures:
                 self.add(source)
+        if before is None or before.commit != snapshot.commit or changed:
+            self._log(snapshot, changed)
+        self.changed(changed if before is not None else self.known())
+        self.compiler.remember()
 
-
-def changed_keys(before: Snapshot | None, after: Snapshot) -> frozenset[Key]:
-    """Keys whose desired state or problem differs between two snapshots."""
-    if before is None:
-        return frozenset(after.desired) | frozenset(after.key_problems)
-    keys = {*before.desired, *after.desired, *before.key_problems, *after.key_problems}
-    return frozenset(
-        key
-        for key in keys
-        if before.desired.get(key) != after.desired.get(key)
-        or before.key_problems.get(key) != after.key_problems.get(key)
-    )
+    def _log(self, snapshot: Snapshot, changed: frozenset[Key]) -> None:
+        log.info(
+            "config repo at %s; environments: %d, changed: %d, problems: %d",
+            snapshot.commit[:12], len(snapshot.desired), len(changed), len(snapshot.problems),
+        )  # fmt: skip
+        for problem in snapshot.problems[:MOST_LOGGED]:
+            log.warning("%s", problem)

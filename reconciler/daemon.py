@@ -10,32 +10,39 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from reconciler import __version__
+from reconciler import __version__, components
 from reconciler.adapters import Adapters
 from reconciler.api.http import Pages, serve_http
 from reconciler.api.server import ApiSettings, serve
+from reconciler.api.webhooks import Hooks, serve_webhooks
 from reconciler.catalog import COMPILE, Catalog
 from reconciler.clock import SystemClock, jitter
+from reconciler.config_repos import ConfigRepo
 from reconciler.controller import Controller
 from reconciler.core.desired import Key
-from reconciler.core.outcome import TerminalError
-from reconciler.core.state import KeyState
+from reconciler.core.state import retired
+from reconciler.core.view import EnvironmentView
 from reconciler.datadir import exclusive
 from reconciler.live import Live
 from reconciler.log import configure_logging
 from reconciler.outbox import Outbox
 from reconciler.reconcile import Look, Ports, kept
 from reconciler.settings import Settings
+from reconciler.source.address import parse
+from reconciler.source.config_file import read_config_repos
 from reconciler.source.credentials import read_credentials
 from reconciler.source.git import Mirrors
 from reconciler.stopping import stop_signals
 from reconciler.store import open_store
 from reconciler.telemetry import Telemetry
+from reconciler.threads import Threads
 from reconciler.timer import Timer
-from reconciler.workqueue import WorkQueue
+from reconciler.workqueue import Lane, WorkQueue
 
 log = logging.getLogger("reconciler.daemon")
 
+CROWD = 100
+"""Keys that one commit may change and still go before everything else: it must not hold up the next commit."""
 FETCHERS = 3
 """Threads that wait for the remotes of services."""
 FIRST = 2
@@ -58,10 +65,9 @@ class Daemon:
         self.stop = threading.Event()
         self.clock = SystemClock()
         self.telemetry = Telemetry(__version__)
-        self.threads: list[threading.Thread] = []
+        self.threads = Threads(self.stop)
         self.addresses: dict[str, str] = {}
         self.ready = False
-        self.failure: BaseException | None = None
         self.news: dict[str, threading.Event] = {}
         self.unkept: set[Key] = set()
         """Keys whose target could not be told yet which files have to stay."""
@@ -82,23 +88,24 @@ class Daemon:
                 log.info("stopping; instances and router go on serving")
             finally:
                 self._shutdown()
-        return 0 if self.failure is None else 1
+        return 0 if self.threads.failure is None else 1
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
         settings, data, clock = self.settings, self.settings.data_dir, self.clock
-        mirrors = Mirrors(data / "mirrors", read_credentials(settings.credentials))
-        self.adapters = Adapters(settings, clock, mirrors)
+        self.mirrors = Mirrors(data / "mirrors", read_credentials(settings.credentials))
+        self.adapters = Adapters(settings, clock, self.mirrors)
         self.notifiers = self.adapters.notifiers()
         self.store = open_store(data / "prodsprint.db", tuple(self.notifiers))
         self.outbox = Outbox(self.store, self.notifiers, clock)
         self.news = {lane: threading.Event() for lane in self.outbox.lanes}
-        self.queue: WorkQueue[Key] = WorkQueue(lambda: clock.now().mono)
+        # Half of the workers are free for what works, whatever does not.
+        self.queue: WorkQueue[Key] = WorkQueue(lambda: clock.now().mono, max(1, settings.workers // 2))
         self.fetches: WorkQueue[str] = WorkQueue(lambda: clock.now().mono)
-        self.catalog = Catalog(
-            mirrors, settings.config_repo, settings.branch, clock, self.fetches, self._wake_all, self._fetched, jitter
-        )
+        repos = config_repos(settings)
+        memory = self.store.config
+        self.catalog = Catalog(self.mirrors, repos, memory, clock, self.fetches, self._wake_all, self._fetched, jitter)
         self.live = Live(self.store, self.catalog, clock, self.queue.add, self._tell)
         targets, routers, metrics = self.adapters.targets, self.adapters.routers, self.adapters.metrics
         ports = Ports(clock, self.store, self.catalog, targets, routers, metrics, self.telemetry.measured)
@@ -108,10 +115,10 @@ class Daemon:
         self.telemetry.git(url, "fetch", result, seconds, self.clock.now().wall)
 
     def _wake_all(self, keys: frozenset[Key]) -> None:
-        known = self.live.known()
+        lane = Lane.NOW if len(keys) <= CROWD else Lane.MOVING
         for key in keys:
-            if key in known:
-                self.queue.add(key)
+            if self.live.knows(key):
+                self.queue.add(key, lane=lane)
             else:  # its manifest is gone, and nothing was ever released to it
                 self.live.forget(key)
                 self.telemetry.forget(key)
@@ -120,29 +127,38 @@ class Daemon:
         self.telemetry.reconciled(seconds, result)
         if look is None:
             return
-        self.telemetry.environment(self.live.saw(look))
-        before, state = look.inputs.state, look.decision.state
+        self._show(key, self.live.saw(look))
         if look.decision.changed:
             self._tell()
-            if before.certified != state.certified or (before.rollout and not state.rollout):
-                self._settled(key, look)
+        if look.settled:
+            self._settled(key, look)
         elif key in self.unkept:
-            self._keep(key, state)
+            self._keep(key, look)
+
+    def _show(self, key: Key, view: EnvironmentView) -> None:
+        if retired(view.state):
+            self.telemetry.forget(key)
+        else:
+            self.telemetry.environment(view)
 
     def _settled(self, key: Key, look: Look) -> None:
         state = look.decision.state
         if state.history and state.history[:1] != look.inputs.state.history[:1]:
             self.telemetry.rollout_ended(key, state.history[0])
+        if look.retired:
+            self.catalog.forget(key)
         for other in self.live.after(key):
             self.queue.add(other)
-        self._keep(key, state)
+        self._keep(key, look)
 
-    def _keep(self, key: Key, state: KeyState) -> None:
+    def _keep(self, key: Key, look: Look) -> None:
         """Let the target drop what is not needed any more. One that cannot do it now is asked at the next look."""
-        if state.stable is None:
+        state = look.decision.state
+        last = state.stable or next(iter(state.certified), None)
+        if last is None:
             return
         try:
-            self.adapters.targets(state.stable.desired.target).keep(key, kept(state))
+            components.keep(self.adapters.targets(last.desired.target), look.inputs.state, state, kept(state))
         except Exception as error:  # noqa: BLE001  # old files are no reason to end anything
             if key not in self.unkept:
                 log.warning("%s: old files stay for now: %s", key, error, extra={"key": str(key)})
@@ -153,19 +169,16 @@ class Daemon:
     # --- life --------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        delay = self.catalog.process(COMPILE)
-        if delay is not None:
-            self.catalog.add(COMPILE, delay)
-        self._wake_all(self.live.known())
+        self._resume()
         self._serve()
         for number in range(self.settings.workers):
-            self._thread(f"worker-{number}", self.controller.run)
+            self.threads.start(f"worker-{number}", self.controller.run)
         for number in range(FETCHERS):
-            self._thread(f"fetch-{number}", self.catalog.run)
+            self.threads.start(f"fetch-{number}", self.catalog.run)
         for number in range(FIRST):
-            self._thread(f"config-{number}", self.catalog.run_first)
+            self.threads.start(f"config-{number}", self.catalog.run_first)
         for lane in self.outbox.lanes:
-            self._thread(f"outbox-{lane}", partial(self._deliver, lane))
+            self.threads.start(f"outbox-{lane}", partial(self._deliver, lane))
         self._schedule()
         self.catalog.poll_config()
         self._announce()
@@ -175,26 +188,24 @@ class Daemon:
             __version__, self.addresses["grpc"], self.addresses["http"], self.settings.data_dir,
         )  # fmt: skip
 
+    def _resume(self) -> None:
+        """Go on from what the last daemon has left."""
+        self.catalog.restore()
+        for key in self.catalog.tombstones():
+            if retired(self.store.load(key)):  # by a daemon that ended before it could say so
+                self.catalog.forget(key)
+        delay = self.catalog.process(COMPILE)
+        if delay is not None:
+            self.catalog.add(COMPILE, delay)
+        for key in self.live.listed():
+            self.queue.add(key, lane=Lane.RESTING)
+
     def _announce(self) -> None:
         """Say where the daemon can be reached: whole or not at all, since others wait for the file."""
         file = self.settings.data_dir / "daemon.json"
         new = file.with_suffix(".new")
         new.write_text(json.dumps({"pid": os.getpid(), "version": __version__, **self.addresses}), encoding="utf-8")
         new.replace(file)
-
-    def _thread(self, name: str, work: Callable[[], None]) -> None:
-        def guarded() -> None:
-            try:
-                work()
-            except BaseException as error:
-                self.failure = error
-                expected = isinstance(error, TerminalError)  # such as a port that is taken: its sentence says all
-                log.error("the thread %s ended; stopping: %s", name, error, exc_info=not expected)  # noqa: TRY400
-                self.stop.set()
-
-        thread = threading.Thread(target=guarded, name=name, daemon=True)
-        self.threads.append(thread)
-        thread.start()
 
     def _deliver(self, lane: str) -> None:
         """Deliver the events of one notifier; a slow one has a thread of its own to wait on."""
@@ -209,29 +220,22 @@ class Daemon:
             news.set()
 
     def _serve(self) -> None:
-        """Start both servers, and wait until each says where it listens."""
+        """Start the servers, and wait until each says where it listens."""
         settings, data = self.settings, self.settings.data_dir
-        said = {"grpc": threading.Event(), "http": threading.Event()}
-
-        def ready(name: str) -> Callable[[str], None]:
-            def tell(address: str) -> None:
-                self.addresses[name] = address
-                said[name].set()
-
-            return tell
-
         api = ApiSettings(settings.grpc, data / "token", settings.tls_cert, settings.tls_key)
         pages = Pages(self.telemetry.registry, self._unready)
-        self._thread("grpc", lambda: serve(self.live, api, self.clock, ready("grpc"), self.stop, self.telemetry.called))
-        self._thread("http", lambda: serve_http(pages, settings.http, ready("http"), self.stop))
-        for name, event in said.items():
-            while not event.wait(0.05):
-                if self.failure is not None:
-                    raise self.failure
-                log.debug("waiting for %s", name)
+        servers: dict[str, Callable[[Callable[[str], None]], None]] = {
+            "grpc": lambda ready: serve(self.live, api, self.clock, ready, self.stop, self.telemetry.called),
+            "http": lambda ready: serve_http(pages, settings.http, ready, self.stop),
+        }
+        if settings.webhooks:
+            hooks = Hooks(self.catalog.repos, self.catalog.add, self.clock, self.telemetry.webhook)
+            servers["webhooks"] = lambda ready: serve_webhooks(hooks, settings.webhooks, ready, self.stop)
+        self.addresses = self.threads.serve(servers)
 
     def _unready(self) -> tuple[str, ...]:
-        return () if self.ready and self.failure is None else ("the daemon is starting, or a part of it has failed",)
+        well = self.ready and self.threads.failure is None
+        return () if well else ("the daemon is starting, or a part of it has failed",)
 
     def _schedule(self) -> None:
         """The timer: it only puts names into queues, and never works itself."""
@@ -239,7 +243,7 @@ class Daemon:
         settings = self.settings
         every = (
             (self.catalog.poll_config, settings.poll),
-            (self.catalog.poll_sources, settings.source_poll),
+            (partial(self.catalog.poll_sources, settings.source_poll / 2), settings.source_poll),
             (self.store.flush, 1.0),
             (self._measure, 5.0),
             (self._tidy, 600.0),
@@ -257,9 +261,12 @@ class Daemon:
         self.telemetry.queue(*self.catalog.depth(), "repos")
         self.telemetry.audited(self.store.head())
         self.telemetry.outbox(*self.store.backlog())
+        self.telemetry.manifests(*self.catalog.counts())
+        self.telemetry.quotas(self.mirrors.quotas())
 
     def _tidy(self) -> None:
         self.store.prune(self.clock.now().wall - TICKS_KEPT)
+        self.catalog.tidy()
 
     def _shutdown(self) -> None:
         """Let everything end what it is doing; what is left undone is resumed by the next daemon."""
@@ -269,14 +276,18 @@ class Daemon:
         self.catalog.close()
         if hasattr(self, "timer"):
             self.timer.stop()
-        deadline = self.clock.now().mono + STOP_SECONDS
-        for thread in self.threads:
-            thread.join(max(0.0, deadline - self.clock.now().mono))
-        late = [thread.name for thread in self.threads if thread.is_alive()]
-        if late:
-            log.warning("did not end in time: %s", ", ".join(late))
+        self.threads.join(STOP_SECONDS, self.clock)
+        self.mirrors.close()
         self.adapters.close()
         for notifier in self.notifiers.values():
             notifier.close()
         self.store.close()
         (self.settings.data_dir / "daemon.json").unlink(missing_ok=True)
+
+
+def config_repos(settings: Settings) -> tuple[ConfigRepo, ...]:
+    """The config repos that the settings name. Raises TerminalError for what can never be fetched."""
+    if settings.config_repos is not None:
+        return read_config_repos(settings.config_repos)
+    parse(settings.config_repo)
+    return (ConfigRepo(settings.config_repo, settings.branch),)

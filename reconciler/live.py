@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from reconciler.catalog import Catalog
 from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.core.state import KeyState, Request, Verb
-from reconciler.core.view import EnvironmentView
+from reconciler.core.state import KeyState, Request, Verb, retired
+from reconciler.core.view import EnvironmentView, at_rest
 from reconciler.core.waiting import Waiting
 from reconciler.ports import Clock, Store
 from reconciler.reconcile import Look
@@ -17,7 +17,10 @@ from reconciler.reconcile import Look
 
 @dataclass(slots=True)
 class Live:
-    """Implements ``api.Application``: the last look at every key, over what is remembered of those not looked at yet."""
+    """Implements ``api.Application``: the last look at every key, over what is remembered of those not looked at yet.
+
+    Of a look only what the store does not have is kept: what is asked of one key is read when somebody asks.
+    """
 
     store: Store
     catalog: Catalog
@@ -28,9 +31,14 @@ class Live:
     views: dict[Key, EnvironmentView] = field(default_factory=dict)
     errors: dict[Key, Exception] = field(default_factory=dict)
     """Why the last look at a key came to no decision."""
+    stored: dict[Key, bool | None] = field(init=False)
+    """Every key with a state, and whether it is retired; None when nobody has asked yet."""
+
+    def __post_init__(self) -> None:
+        self.stored = dict.fromkeys(self.store.keys())
 
     def saw(self, look: Look) -> EnvironmentView:
-        """Remember what a look came to."""
+        """Remember what a look came to; returns what is kept of it."""
         state = look.decision.state
         view = EnvironmentView(
             key=state.key,
@@ -41,9 +49,11 @@ class Live:
             problem=look.inputs.problem,
             waiting=(*_trouble(look.trouble), *look.decision.waiting),
         )
-        self.views[state.key] = view
-        self.errors.pop(state.key, None)
-        return view
+        kept = at_rest(view)
+        self.views[kept.key] = kept
+        self.stored[kept.key] = retired(state)
+        self.errors.pop(kept.key, None)
+        return kept
 
     def undecided(self, key: Key, error: Exception) -> None:
         """Remember why a look came to no decision; what was seen before stays."""
@@ -54,17 +64,28 @@ class Live:
         self.views.pop(key, None)
         self.errors.pop(key, None)
 
-    def known(self) -> frozenset[Key]:
-        """Every key that a manifest asks for or that has a state."""
-        return self.catalog.known() | frozenset(self.store.keys())
+    def knows(self, key: Key) -> bool:
+        """Whether a manifest names or named a key, or it has a state."""
+        return key in self.stored or self.catalog.knows(key)
 
-    def environments(self) -> tuple[EnvironmentView, ...]:
+    def listed(self) -> tuple[Key, ...]:
         """See ``api.Application``."""
-        return tuple(view for key in sorted(self.known()) if (view := self.environment(key)) is not None)
+        asked = self.catalog.known()
+        return (*asked, *(key for key in tuple(self.stored) if key not in asked and not self._retired(key)))
+
+    def _retired(self, key: Key) -> bool:
+        found = self.stored[key]
+        if found is None:
+            try:
+                found = retired(self.store.load(key))
+            except TerminalError:  # it is shown, with the reason
+                found = False
+            self.stored[key] = found
+        return found
 
     def environment(self, key: Key) -> EnvironmentView | None:
         """See ``api.Application``."""
-        view = self.views.get(key) or self._remembered(key)
+        view = self._view(key)
         if view is None:
             return None
         error, away = self.errors.get(key), self.catalog.away()
@@ -72,20 +93,23 @@ class Live:
         after = (Waiting("ConfigRepo", away, "whoever runs that repo", None, None),) if away else ()
         return replace(view, waiting=(*before, *view.waiting, *after)) if before or after else view
 
+    def _view(self, key: Key) -> EnvironmentView | None:
+        view = self.views.get(key)
+        if view is None and not self.knows(key):
+            return None
+        try:
+            state = self.store.load(key)
+        except TerminalError as error:  # one state that cannot be read must not hide all the others
+            return EnvironmentView(key, None, view.state if view else KeyState(key), None, problem=str(error))
+        if view is not None:
+            return replace(view, state=state)
+        desired, problem = self.catalog.desired(key)
+        return EnvironmentView(key=key, desired=desired, state=state, observed=None, problem=problem)
+
     def problems(self) -> tuple[str, ...]:
         """See ``api.Application``."""
         away = self.catalog.away()
         return (*((away,) if away else ()), *map(str, self.catalog.problems()))
-
-    def _remembered(self, key: Key) -> EnvironmentView | None:
-        try:
-            state = self.store.load(key)
-        except TerminalError as error:  # one state that cannot be read must not hide all the others
-            return EnvironmentView(key, None, KeyState(key), None, problem=str(error))
-        if state.revision == 0 and key not in self.catalog.known():
-            return None
-        desired, problem = self.catalog.desired(key)
-        return EnvironmentView(key=key, desired=desired, state=state, observed=None, problem=problem)
 
     def submit(self, key: Key, verb: Verb, who: str, reason: str, until: float | None) -> int:
         """See ``api.Application``."""
@@ -113,15 +137,8 @@ class Live:
         return found
 
     def after(self, key: Key) -> tuple[Key, ...]:
-        """Keys of the same project that wait for this environment."""
-        snapshot = self.catalog.snapshot
-        wanted: Mapping[Key, object] = snapshot.desired if snapshot else {}
-        return tuple(
-            other
-            for other, desired in wanted.items()
-            if (other.workspace, other.project) == (key.workspace, key.project)
-            and getattr(desired, "after", None) == key.environment
-        )
+        """Keys that wait for this one: later environments of its project, and projects that depend on it."""
+        return self.catalog.dependants(key)
 
 
 def _trouble(error: Exception | None) -> tuple[Waiting, ...]:

@@ -275,13 +275,15 @@ class TargetKind:
     """What a module in ``targets/`` exports as KIND.
 
     ``spec`` models the manifest block of the kind's name. ``runtime`` names those of its fields that do not change
-    behaviour, and so are left out of the release digest.
+    behaviour, and so are left out of the release digest. ``local`` says that what it runs is served on this machine, where
+    a port can be had only once.
     """
 
     name: str
     spec: type[BaseModel]
     runtime: frozenset[str]
     open: Callable[[Host], Target]
+    local: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
+from reconciler import components
+from reconciler.core import condition
 from reconciler.core.analysis import Progress, control_history
-from reconciler.core.decide import RESYNC, decide
-from reconciler.core.desired import DesiredState, Instant, Key
+from reconciler.core.decide import decide
+from reconciler.core.desired import DesiredState, Instant, Key, Tombstone
 from reconciler.core.digest import canonical, plain, release_digest
-from reconciler.core.gate import Predecessor
-from reconciler.core.inputs import Decision, Inputs
-from reconciler.core.observed import ControlHistory, Instance, Observed, Reading, Tick
+from reconciler.core.gate import Dependency, Predecessor
+from reconciler.core.inputs import RESYNC, Decision, Inputs
+from reconciler.core.listeners import unit_of
+from reconciler.core.observed import ControlHistory, Observed, Reading, Tick
+from reconciler.core.order import dependency, predecessor
 from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.core.plan import observed_weight, traffic_for
 from reconciler.core.rollout import tick_due
-from reconciler.core.state import KeyState, Phase, RolloutKind, Scale
+from reconciler.core.state import ConditionStatus, ConditionType, KeyState, Phase, Scale, retired
 from reconciler.ports import Clock, MetricsSource, Router, Store, Target, Transition
 
 HISTORY_TICKS = 360
@@ -27,7 +32,14 @@ class Desires(Protocol):
     """What git asks for."""
 
     def desired(self, key: Key) -> tuple[DesiredState | None, str]:
-        """The newest valid desired state of a key, and what is wrong with a newer one (empty when nothing is)."""
+        """The newest valid desired state of a key, and what is wrong with a newer one (empty when nothing is).
+
+        Without a desired state, an empty problem means that it is certain that no manifest asks for the key.
+        """
+        ...
+
+    def tombstone(self, key: Key) -> Tombstone | None:
+        """What is left of a manifest that was removed; None while there is one, and when nothing is known of one."""
         ...
 
 
@@ -58,14 +70,35 @@ class Look:
     trouble: TransientError | TerminalError | None = None
     """Why not all that was due could be done; None when it could."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether keys that wait for this one may go on now: it was certified, came to rest, or went out of service."""
+        before, after = self.inputs.state, self.decision.state
+        if before is after:
+            return False
+        ended = before.rollout is not None and after.rollout is None
+        return ended or before.certified != after.certified or _ready(before) != _ready(after) or self.retired
 
-def reconcile(key: Key, ports: Ports) -> Look:
+    @property
+    def retired(self) -> bool:
+        """Whether this look saw the last of a key that is taken out of service."""
+        return retired(self.decision.state) and not retired(self.inputs.state)
+
+
+def _ready(state: KeyState) -> bool:
+    found = condition.find(state.conditions, ConditionType.READY)
+    return found is not None and found.status is ConditionStatus.TRUE
+
+
+def reconcile(key: Key, ports: Ports, resync: float = RESYNC) -> Look:
     """Look at one key once. What keeps a saved decision from being acted on is in the look, since the decision stands.
+
+    ``resync`` is the time between two looks at a key that nothing happens to, in seconds.
 
     Raises the three error families otherwise; StaleGenerationError means that somebody else was faster.
     """
     state = ports.store.load(key)
-    inputs = observe(key, state, ports)
+    inputs = observe(key, state, ports, resync)
     decision = decide(inputs)
     commit(inputs, decision, ports)
     try:
@@ -78,12 +111,12 @@ def reconcile(key: Key, ports: Ports) -> Look:
 # --- observe ---------------------------------------------------------------------------------------------------------
 
 
-def observe(key: Key, state: KeyState, ports: Ports) -> Inputs:
+def observe(key: Key, state: KeyState, ports: Ports, resync: float = RESYNC) -> Inputs:
     """Read everything a decision may use; changes nothing but the tick log's cache."""
     desired, problem = ports.desires.desired(key)
     now = ports.clock.now()
-    settings = _settings(state) or desired
-    observed = _observed(key, state, settings, ports) if settings else Observed()
+    settings, begins = _settings(state) or desired, _may_begin(state, desired)
+    observed = _observed(state, settings, ports) if settings else Observed()
     return Inputs(
         now=now,
         state=state,
@@ -92,9 +125,12 @@ def observe(key: Key, state: KeyState, ports: Ports) -> Inputs:
         observed=observed,
         ticks=_ticks(key, state, observed, now, ports),
         progress=ports.progress.setdefault(key, Progress()) if state.rollout else None,
-        control=_control(key, state, desired, ports),
+        control=_control(key, state, ports) if begins else ControlHistory(),
         requests=ports.store.requests(key),
-        predecessor=_predecessor(key, desired, ports),
+        predecessors=_predecessors(key, desired, ports) if desired and begins else (),
+        dependencies=tuple(_dependency(need, ports) for need in desired.needs) if desired and begins else (),
+        tombstone=ports.desires.tombstone(key) if desired is None else None,
+        resync=resync,
     )
 
 
@@ -105,23 +141,10 @@ def _settings(state: KeyState) -> DesiredState | None:
     return state.stable.desired if state.stable else None
 
 
-def _observed(key: Key, state: KeyState, settings: DesiredState, ports: Ports) -> Observed:
+def _observed(state: KeyState, settings: DesiredState, ports: Ports) -> Observed:
     known = state.plan.releases if state.plan else ()
-    targets = dict.fromkeys((settings.target, *(release.desired.target for release in known)))
-    instances: list[Instance] = []
-    errors: list[str] = []
-    for name in targets:
-        try:
-            instances.extend(ports.target(name).observe(key))
-        except (TransientError, TerminalError) as error:
-            errors.append(str(error))
-    whole = not errors
-    # Each for itself: the way back needs the router, whatever has become of the target.
-    try:
-        traffic = ports.router(settings.router).observe(key)
-    except (TransientError, TerminalError) as error:
-        return Observed(tuple(instances), None, "; ".join((*errors, str(error))), instances_known=whole)
-    return Observed(tuple(instances), traffic, "; ".join(errors), instances_known=whole, traffic_known=True)
+    kinds = dict.fromkeys((settings.target, *(release.desired.target for release in known)))
+    return components.observe(unit_of(state), ports.target, kinds, partial(ports.router, settings.router))
 
 
 def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: Ports) -> tuple[Tick, ...]:
@@ -134,7 +157,7 @@ def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: P
         # Somebody has decided since, perhaps another replica on ticks of its own: the log says what counts.
         ticks = ports.store.ticks(key, rollout.attempt)
     if tick_due(rollout, ticks, now):
-        reading = _read(key, rollout.release.desired, now, ports)
+        reading = _read(state, rollout.release.desired, now, ports)
         baking = rollout.phase is Phase.STEPPING and rollout.confirmed is not None
         step, weight = rollout.step if baking else -1, observed_weight(observed.traffic)
         tick = Tick(rollout.attempt, ticks[-1].seq + 1 if ticks else 1, step, weight, reading)
@@ -144,13 +167,13 @@ def _ticks(key: Key, state: KeyState, observed: Observed, now: Instant, ports: P
     return ticks
 
 
-def _read(key: Key, settings: DesiredState, now: Instant, ports: Ports) -> Reading:
+def _read(state: KeyState, settings: DesiredState, now: Instant, ports: Ports) -> Reading:
     """A reading, whatever happens: a source that cannot even be opened must not stop the way back."""
     try:
-        reading = ports.metrics(settings.analysis.source).read(key)
+        reading = components.read(unit_of(state), ports.metrics(settings.analysis.source))
     except (TransientError, TerminalError) as error:
         return Reading(now, error=str(error))
-    ports.measured(key, reading)
+    ports.measured(state.key, reading)
     return reading
 
 
@@ -163,28 +186,34 @@ def _watch_control(key: Key, state: KeyState, now: Instant, ports: Ports) -> Non
     last = ports.store.ticks(key, 0, limit=1)
     if last and now.since(last[-1].reading.at) < 0.9 * RESYNC:
         return
-    reading = _read(key, state.stable.desired, now, ports)
+    reading = _read(state, state.stable.desired, now, ports)
     if not reading.error:
         ports.store.append(key, (Tick(0, int(now.wall * 1000), -1, 0, reading),))
 
 
-def _control(key: Key, state: KeyState, desired: DesiredState | None, ports: Ports) -> ControlHistory:
-    begins = state.rollout is None and state.stable is not None and desired is not None
-    if not begins or release_digest(desired) == state.stable.digest:  # type: ignore[arg-type, union-attr]
+def _may_begin(state: KeyState, desired: DesiredState | None) -> bool:
+    """Whether a release may begin: only then does it matter what others have certified. A key at rest asks nobody."""
+    if desired is None or state.rollout is not None:
+        return False
+    digest = release_digest(desired)
+    serves = state.stable is not None and state.stable.digest == digest
+    certified = serves and any(one.digest == digest for one in state.certified)
+    return not certified and all(row.digest != digest for row in state.quarantined)
+
+
+def _control(key: Key, state: KeyState, ports: Ports) -> ControlHistory:
+    if state.stable is None:
         return ControlHistory()
     return control_history(ports.store.ticks(key, 0, limit=HISTORY_TICKS))
 
 
-def _predecessor(key: Key, desired: DesiredState | None, ports: Ports) -> Predecessor | None:
-    if desired is None or desired.after is None:
-        return None
-    before = ports.store.load(Key(key.workspace, key.project, desired.after))
-    serving = before.stable if before.certified else None
-    barred = {row.digest for row in before.quarantined}
-    leaving = before.rollout is not None and before.rollout.kind is RolloutKind.ROLLBACK
-    if serving is None or leaving or serving.digest in barred:
-        return Predecessor(desired.after, None)
-    return Predecessor(desired.after, serving.desired.artifact.revision)
+def _predecessors(key: Key, desired: DesiredState, ports: Ports) -> tuple[Predecessor, ...]:
+    return tuple(predecessor(ports.store.load(replace(key, environment=name))) for name in desired.after)
+
+
+def _dependency(key: Key, ports: Ports) -> Dependency:
+    desired, problem = ports.desires.desired(key)
+    return dependency(key, desired, problem, ports.store.load(key))
 
 
 # --- commit ----------------------------------------------------------------------------------------------------------
@@ -223,17 +252,21 @@ def act(observed: Observed, decision: Decision, ports: Ports) -> None:
         return
     releases = {release.digest: release for release in plan.releases}
     settings = _settings(decision.state) or plan.releases[0].desired
+    unit = unit_of(decision.state)
     for action in decision.due.actions:
         if isinstance(action, Scale):
             release = releases[action.digest]
-            ports.target(release.desired.target).apply(plan.key, release, action.count, plan.generation)
+            target, router = ports.target(release.desired.target), partial(ports.router, settings.router)
+            components.scale(unit, target, router, release, action.count, plan.generation)
         else:
             traffic = traffic_for(action.route, observed, plan.actions)
-            ports.router(settings.router).apply(plan.key, traffic, plan.generation)
+            components.apply_traffic(unit, ports.router(settings.router), traffic, plan.generation)
 
 
 def kept(state: KeyState) -> frozenset[str]:
     """Digests whose files have to stay: what serves, what is being tried, and everything that may be gone back to."""
+    if retired(state):
+        return frozenset()
     rollout = state.rollout
     names = {one.digest for one in state.certified} | {one.digest for one in (state.stable,) if one}
     return frozenset(names | ({rollout.release.digest} if rollout else set()))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,7 +25,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    config_repo: str = Field(description="URL or path of the config repo")
+    config_repo: str = Field(default="", description="URL or path of the config repo; this or --config-repos")
+    config_repos: Path | None = Field(
+        default=None, description="YAML file that names several config repos, and how far to trust each"
+    )
     branch: str = Field(default="", description="branch of the config repo (default: the one its HEAD names)")
     data_dir: Path = Field(
         default_factory=default_data_dir,
@@ -33,6 +36,7 @@ class Settings(BaseModel):
     )
     grpc: str = Field(default=f"{LOOPBACK}:7443", description="address of the gRPC API")
     http: str = Field(default=f"{LOOPBACK}:7480", description="address of /metrics, /healthz and /readyz")
+    webhooks: str = Field(default="", description="address that takes the webhooks of forges (default: none)")
     listen: str = Field(default=LOOPBACK, description="IP address on which environments are served; 0.0.0.0 for all")
     tls_cert: Path | None = Field(default=None, description="certificate (PEM) for gRPC; needed off loopback")
     tls_key: Path | None = Field(default=None, description="private key (PEM) for gRPC; needed off loopback")
@@ -49,3 +53,11 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe level logged"
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_name_config_repos(self) -> Settings:
+        if bool(self.config_repo) == (self.config_repos is not None):
+            raise ValueError("name the config repo with --config-repo, or several with --config-repos FILE")
+        if self.branch and self.config_repos is not None:
+            raise ValueError("--branch belongs to --config-repo; in the file of --config-repos each repo has its own")
+        return self

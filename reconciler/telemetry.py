@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -52,6 +52,7 @@ class Telemetry:
         self._series: dict[Key, _Series] = {}
         self._repos: set[str] = set()
         self._audit = 0
+        self._parsed = 0
         ProcessCollector(registry=self.registry)
         self.registry.register(_Environments(self))
         self._restore = self._histogram("prodsprint_restore_seconds", RESTORE)
@@ -59,6 +60,10 @@ class Telemetry:
         self._git_requests = self._counter("prodsprint_git_request_total")
         self._git_seconds = self._histogram("prodsprint_git_request_duration_seconds", REMOTE)
         self._git_success = self._gauge("prodsprint_source_last_success_timestamp_seconds")
+        self._quota = self._gauge("prodsprint_git_rate_limit_remaining")
+        self._webhooks = self._counter("prodsprint_webhook_requests_total")
+        self._files = self._gauge("prodsprint_manifests")
+        self._bad_files = self._gauge("prodsprint_manifests_with_problems")
         self._depth = self._gauge("prodsprint_queue_depth")
         self._oldest = self._gauge("prodsprint_queue_oldest_seconds")
         self._lag = self._gauge("prodsprint_scheduler_lag_seconds")
@@ -125,6 +130,22 @@ class Telemetry:
         if result == "success":
             self._git_success.labels(repo).set(now)
 
+    def quotas(self, left: Mapping[str, int]) -> None:
+        """Requests that git servers still allow, by host."""
+        for host, count in left.items():
+            self._quota.labels(_label(host)).set(count)
+
+    def webhook(self, forge: str, outcome: str) -> None:
+        """A webhook came in."""
+        self._webhooks.labels(forge, outcome).inc()
+
+    def manifests(self, files: int, bad: int, parsed: int) -> None:
+        """Manifest files in force, those with a problem, and how many were parsed since the start."""
+        self._files.set(files)
+        self._bad_files.set(bad)
+        with self._lock:
+            self._parsed = parsed
+
     def _repo(self, url: str) -> str:
         label = repo_label(url)
         with self._lock:
@@ -163,9 +184,9 @@ class Telemetry:
         with self._lock:
             return [(key, self._series[key].view, dict(self._series[key].counts)) for key in sorted(self._series)]
 
-    def audit_entries(self) -> int:
-        """Entries of the audit."""
-        return self._audit
+    def totals(self) -> dict[str, int]:
+        """What others count, by metric."""
+        return {"prodsprint_audit_entries_total": self._audit, "prodsprint_manifest_parsed_total": self._parsed}
 
 
 def _count(series: _Series, side: str, now: Counters) -> None:
@@ -209,9 +230,9 @@ class _Environments(Collector):
                 counters[name].add_metric((*own, *labels), count)
             for name, labels, value in _gauge_samples(view) if view else ():
                 gauges[name].add_metric((*own, *(_label(one) for one in labels)), value)
-        audit = "prodsprint_audit_entries_total"
         yield from (*gauges.values(), *counters.values())
-        yield CounterMetricFamily(audit, SPECS[audit].help, value=self._telemetry.audit_entries())
+        for name, value in self._telemetry.totals().items():
+            yield CounterMetricFamily(name, SPECS[name].help, value=value)
 
 
 _GAUGES = (

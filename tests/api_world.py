@@ -80,7 +80,7 @@ def desired(key: Key, version: str = "v1") -> DesiredState:
         router="envoy",
         strategy=Strategy(StrategyKind.CANARY, steps, 600.0, 3600.0, 300.0),
         analysis=AnalysisPolicy(),
-        after=None,
+        after=(),
         commit="c" * 40,
         path="shop/prodsprint.yaml",
     )
@@ -129,8 +129,8 @@ class World:
     submitted: list[tuple] = field(default_factory=list)
     wrong: tuple[str, ...] = ()
 
-    def environments(self) -> tuple[EnvironmentView, ...]:
-        return tuple(self.views.values())
+    def listed(self) -> tuple[Key, ...]:
+        return tuple(self.views)
 
     def environment(self, key: Key) -> EnvironmentView | None:
         return self.views.get(key)

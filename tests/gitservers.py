@@ -7,6 +7,7 @@ import getpass
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -36,15 +37,29 @@ class Served(ThreadingHTTPServer):
     token = ""
     redirect = ""
     status = 0
+    newer = True
+    """Whether protocol version 2 is spoken."""
+    secure = False
+    cut = 0
+    """Bytes after which an answer to a POST breaks off; 0 for never."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)
         self.given: list[str] = []
         """Every Authorization header received."""
+        self.asked: list[str] = []
+        """Method and target of every request."""
+        self.connections = 0
+        self.fields: dict[str, str] = {}
+        """Headers that every answer gets."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http{'s' if self.secure else ''}://127.0.0.1:{self.server_address[1]}"
+
+    def process_request(self, request: object, address: object) -> None:
+        self.connections += 1
+        super().process_request(request, address)
 
 
 class SmartHttp(BaseHTTPRequestHandler):
@@ -63,6 +78,7 @@ class SmartHttp(BaseHTTPRequestHandler):
 
     def serve(self, body: bytes) -> None:
         self.server.given += self.headers.get_all("Authorization", [])
+        self.server.asked.append(f"{self.command} {self.path}")
         if self.server.redirect:
             self.answer(301, {"Location": self.server.redirect + self.path}, b"")
         elif self.server.status:
@@ -95,6 +111,8 @@ class SmartHttp(BaseHTTPRequestHandler):
                 "REQUEST_METHOD": self.command,
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                 "CONTENT_LENGTH": str(len(body)),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                **({"GIT_PROTOCOL": self.headers.get("Git-Protocol", "")} if self.server.newer else {}),
             },
         )
         head, _, data = done.stdout.partition(b"\r\n\r\n")
@@ -103,19 +121,54 @@ class SmartHttp(BaseHTTPRequestHandler):
 
     def answer(self, status: int, fields: dict[str, str], data: bytes) -> None:
         self.send_response(status)
-        for name, value in fields.items():
+        for name, value in {**fields, **self.server.fields}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        broken = self.command == "POST" and 0 < self.server.cut < len(data)
+        self.wfile.write(data[: self.server.cut] if broken else data)
+        self.close_connection = self.close_connection or broken
+
+
+class KeepAlive(SmartHttp):
+    """The same over connections that stay open."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 20
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A self-signed certificate for 127.0.0.1, and its key."""
+
+    file: Path
+    key: Path
+
+
+def certificate(folder: Path) -> Certificate:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    made = Certificate(folder / "cert.pem", folder / "cert.key")
+    usual = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(made.key), "-out", str(made.file)]
+    subprocess.run(["openssl", "req", *usual.split(), *names], check=True, capture_output=True)
+    return made
 
 
 @contextmanager
-def smart_http(folder: Path, token: str = "") -> Iterator[Served]:
+def smart_http(
+    folder: Path, token: str = "", tls: Certificate | None = None, keep_alive: bool = False
+) -> Iterator[Served]:
     if not shutil.which("git"):
         pytest.skip("git, for git http-backend, is not installed")
-    server = Served(("127.0.0.1", 0), SmartHttp)
+    server = Served(("127.0.0.1", 0), KeepAlive if keep_alive else SmartHttp)
     server.folder, server.token = folder, token
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.file, tls.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.secure = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

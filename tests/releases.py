@@ -71,7 +71,7 @@ def release(
         router="envoy",
         strategy=Strategy(StrategyKind.ALL_AT_ONCE, (Step(FULL_WEIGHT, 0.0),), 60.0, 60.0, 60.0),
         analysis=AnalysisPolicy(),
-        after=None,
+        after=(),
         commit="0" * 40,
         path="prodsprint.yaml",
     )

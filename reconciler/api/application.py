@@ -20,12 +20,12 @@ class Application(Protocol):
         """What is remembered."""
         ...
 
-    def environments(self) -> tuple[EnvironmentView, ...]:
-        """Every key that a manifest asks for or that has a state, in any order."""
+    def listed(self) -> tuple[Key, ...]:
+        """Every key that a manifest asks for or that has a state, in any order. Those that are retired are left out."""
         ...
 
     def environment(self, key: Key) -> EnvironmentView | None:
-        """One key; None when neither a manifest nor the store knows it."""
+        """One key, retired or not; None when neither a manifest nor the store knows it."""
         ...
 
     def problems(self) -> tuple[str, ...]:

@@ -70,6 +70,10 @@ class ControlService(v1.ControlServiceServicer):
         """See the protocol."""
         return v1.RollbackResponse(answer=await self._ask(Verb.ROLLBACK, request, context))
 
+    async def Retire(self, request: v1.RetireRequest, context: Any) -> v1.RetireResponse:
+        """See the protocol."""
+        return v1.RetireResponse(answer=await self._ask(Verb.RETIRE, request, context))
+
     async def ListDeadLetters(self, request: v1.ListDeadLettersRequest, context: Any) -> v1.ListDeadLettersResponse:
         """See the protocol."""
         if request.limit < 0:

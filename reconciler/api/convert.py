@@ -9,8 +9,9 @@ from prodsprint import v1
 
 from reconciler.api.scalars import duration, repository, timestamp
 from reconciler.core.analysis import Analysis, Evidence
-from reconciler.core.desired import Artifact, Release
-from reconciler.core.digest import canonical
+from reconciler.core.components import parts, version_of
+from reconciler.core.desired import Component, Release
+from reconciler.core.digest import canonical, revision_of
 from reconciler.core.observed import Backend, Instance, Traffic
 from reconciler.core.state import Action, Attempt, Condition, Pause, Plan, Quarantine, Rollout, Scale
 from reconciler.core.view import EnvironmentView
@@ -57,15 +58,28 @@ def desired_release(view: EnvironmentView) -> v1.Release | None:
 
 def release(one: Release, status: str) -> v1.Release:
     """A release and what it is to its key."""
-    artifact: Artifact = one.desired.artifact
+    some = parts(one.desired)
+    sources = {repository(part.artifact.source) for part in some}
     return v1.Release(
         digest=one.digest,
-        version=artifact.version,
-        revision=artifact.revision,
-        source=repository(artifact.source),
+        version=version_of(one.desired),
+        revision=revision_of(one.desired),
+        source=sources.pop() if len(sources) == 1 else "",
         commit=one.desired.commit,
         path=one.desired.path,
         status=status,
+        components=[_component(part) for part in some if one.desired.components],
+    )
+
+
+def _component(one: Component) -> v1.Component:
+    return v1.Component(
+        name=one.name,
+        version=one.artifact.version,
+        revision=one.artifact.revision,
+        source=repository(one.artifact.source),
+        instances=one.instances,
+        port=one.port,
     )
 
 

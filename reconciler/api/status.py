@@ -17,6 +17,7 @@ from reconciler.api.feed import Feed, Interest
 from reconciler.api.names import filter_of, key_of
 from reconciler.api.offload import Offload
 from reconciler.api.paging import after_number, after_token, fill, page_size
+from reconciler.core.desired import Key
 from reconciler.core.digest import canonical
 from reconciler.core.view import summary
 
@@ -32,8 +33,8 @@ class Queries:
         size, workspace = page_size(request.page_size), filter_of(request.workspace, "workspace")
         after = after_token(request.page_token, "projects", workspace)
         keys: dict[str, list[str]] = {}
-        for view in self._views(workspace, ""):
-            keys.setdefault(f"{view.key.workspace}/{view.key.project}", []).append(str(view.key))
+        for text, key in self._keys(workspace, ""):
+            keys.setdefault(f"{key.workspace}/{key.project}", []).append(text)
         rest = sorted(name for name in keys if name > after)
 
         def project(name: str) -> v1.Project:
@@ -49,15 +50,16 @@ class Queries:
         workspace, project = filter_of(request.workspace, "workspace"), filter_of(request.project, "project")
         filters = ("environments", workspace, project)
         after = after_token(request.page_token, *filters)
-        rest = [view for view in self._views(workspace, project) if str(view.key) > after]
+        keys = self._keys(workspace, project)
+        # Views are made for the keys of this page alone.
+        rest = (view for text, key in keys if text > after and (view := self._app.environment(key)) is not None)
         page, token = fill(rest, size, convert.environment, lambda view: str(view.key), *filters)
         problems = () if after else self._app.problems()
         return v1.ListEnvironmentsResponse(environments=page, next_page_token=token, problems=problems)
 
-    def _views(self, workspace: str, project: str) -> list[EnvironmentView]:
-        views = self._app.environments()
-        wanted = [view for view in views if workspace in {"", view.key.workspace} and project in {"", view.key.project}]
-        return sorted(wanted, key=lambda view: str(view.key))
+    def _keys(self, workspace: str, project: str) -> list[tuple[str, Key]]:
+        keys = self._app.listed()
+        return sorted((str(x), x) for x in keys if workspace in {"", x.workspace} and project in {"", x.project})
 
     def _view(self, text: str) -> EnvironmentView:
         view = self._app.environment(key_of(text))

@@ -20,7 +20,7 @@ from reconciler.cli.exit_codes import ExitCode
 from reconciler.core.outcome import TerminalError, TransientError
 
 VERBS = ("run", "validate", "plan", "status", "why", "history", "rollback", "demo")
-GROUPS = ("release", "events", "audit", "instances", "schema", "completion")
+GROUPS = ("release", "events", "audit", "instances", "explain", "fmt", "migrate", "schema", "completion")
 
 
 class Parser(argparse.ArgumentParser):

@@ -45,6 +45,12 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def revision(text: str) -> str:
+    """Twelve characters of a revision, or of each: those of several components are told as NAME=REVISION."""
+    each = (word.rpartition("=") for word in text.split())
+    return " ".join(f"{name}{equals}{one[:12]}" for name, equals, one in each)
+
+
 def row(one: Attempt) -> Mapping[str, str]:
     """The columns of one attempt."""
     took = one.ended_at.ToDatetime() - one.started_at.ToDatetime()
@@ -57,7 +63,7 @@ def row(one: Attempt) -> Mapping[str, str]:
         "took": output.seconds(took.total_seconds()),
         "met it": f"{one.bad_requests:,}" if restored is not None else "",
         "restored in": output.seconds(restored) if restored is not None else "",
-        "revision": one.revision[:12],
+        "revision": revision(one.revision),
         "commit": one.commit[:12],
         "digest": one.digest[:12],
         "why": one.reason,

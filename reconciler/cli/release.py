@@ -1,4 +1,4 @@
-"""``prodsprint release …``: verbs that act on the rollout in progress."""
+"""``prodsprint release …``: verbs that act on one environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from prodsprint.v1 import AbortRequest, PauseRequest, PromoteRequest, ResumeRequest, SyncRequest
+from prodsprint.v1 import AbortRequest, PauseRequest, PromoteRequest, ResumeRequest, RetireRequest, SyncRequest
 
 from reconciler.cli import control
 from reconciler.cli.client import Client
@@ -53,6 +53,7 @@ VERBS = (
     Verb("resume", "end a pause, or give a held step its longest bake once more", ResumeRequest),
     Verb("promote", "let the current step count as passed (never one that regressed or crashed)", PromoteRequest),
     Verb("abort", "give up the rollout in progress and go back", AbortRequest),
+    Verb("retire", "take out of service what no manifest asks for: traffic first, then the instances", RetireRequest),
 )
 
 

@@ -22,6 +22,8 @@ next daemon on the same data directory."""
 DURATIONS = {"poll", "source_poll"}
 METAVARS = {
     "config_repo": "REPO",
+    "config_repos": "FILE",
+    "webhooks": "HOST:PORT",
     "branch": "NAME",
     "data_dir": "DIR",
     "grpc": "HOST:PORT",
@@ -69,15 +71,19 @@ def run(args: argparse.Namespace) -> int:
     """Run until it is told to stop."""
     given = {name: getattr(args, name) for name in Settings.model_fields if getattr(args, name) is not None}
     try:
-        if Path(given["config_repo"]).is_dir():
+        if given.get("config_repo") and Path(given["config_repo"]).is_dir():
             given["config_repo"] = str(Path(given["config_repo"]).resolve())
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise CommandError(f"--{option} {first['input']}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+        raise CommandError(_mistake(error)) from None
     from reconciler.daemon import Daemon  # noqa: PLC0415  # heavy: only this verb needs it
-    from reconciler.source.address import parse  # noqa: PLC0415
 
-    parse(settings.config_repo)  # what can never be fetched is said at once
     return Daemon(settings).run()
+
+
+def _mistake(error: ValidationError) -> str:
+    first = error.errors()[0]
+    words = first["msg"].removeprefix("Value error, ")
+    words = f"{words[:1].lower()}{words[1:]}" if not words.startswith("--") else words
+    option = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
+    return f"--{option} {first['input']}: {words}" if option else words

@@ -54,7 +54,8 @@ def text(answer: WhyResponse, last: Attempt | None, width: int | None = None) ->
 
 def _headline(answer: WhyResponse) -> str:
     one = answer.environment
-    serves = f"{one.stable.version} serves" if one.stable.version else "nothing serves"
+    verb = "serve" if one.stable.components else "serves"
+    serves = f"{one.stable.version} {verb}" if one.stable.version else "nothing serves"
     wants = f"git asks for {one.desired.version}" if one.desired.version else "git asks for nothing"
     state = f" ({one.sync_status}, {one.health_status})" if answer.waiting else ""  # else the summary names it
     return f"{one.key}: {serves}, {wants}{state}"
@@ -70,7 +71,11 @@ def _waiting(one: Waiting) -> list[str]:
 
 def _standing(one: Environment, told: str) -> list[str]:
     """What holds of the environment, whether or not something waits for it."""
-    lines = []
+    lines = [
+        f"{'' if number else 'components':<{LABEL}}{part.name} {part.version} ({part.revision[:12]}), "
+        f"{output.count(part.instances, 'instance')}, port {part.port}"
+        for number, part in enumerate(one.stable.components)
+    ]
     if one.problem and one.problem not in told:
         lines.append(f"{'manifest':<{LABEL}}{one.problem}")
     if one.HasField("pause") and "paused by" not in told:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from reconciler.core import gate, plan, rollback
+from reconciler.core.components import version_of
 from reconciler.core.desired import Release
-from reconciler.core.digest import release_digest, short
+from reconciler.core.digest import release_digest, revision_of, short
 from reconciler.core.inputs import Draft
 from reconciler.core.observed import Tick
 from reconciler.core.state import Attempt, Phase, Result, Rollout, RolloutKind
@@ -36,10 +37,10 @@ def begin(draft: Draft) -> None:
         attempt, RolloutKind.RELEASE, release, Phase.STEPPING, 0, now, now, control=control, served=served
     )
     draft.change(attempts=attempt, rollout=rollout, stable=serving)
-    before = serving.desired.artifact.version if serving else "nothing"
+    before = version_of(serving.desired) if serving else "nothing"
     steps = " → ".join(percent_words(step.weight) for step in plan.steps_of(rollout, serving))
-    message = f"{before} → {desired.artifact.version} ({short(release.digest)}) by {steps}"
-    names = {"digest": release.digest, "revision": desired.artifact.revision, "commit": desired.commit}
+    message = f"{before} → {version_of(desired)} ({short(release.digest)}) by {steps}"
+    names = {"digest": release.digest, "revision": revision_of(desired), "commit": desired.commit}
     draft.say("rollout.started", message, attempt=attempt, **names)
 
 
@@ -49,7 +50,8 @@ def _may_begin(draft: Draft, release: Release) -> bool:
         (
             gate.quarantine(state, release.digest),
             gate.pause(state, draft.now),
-            gate.order(release.desired, draft.inputs.predecessor),
+            gate.order(release.desired, draft.inputs.predecessors),
+            gate.dependency(release.desired, draft.inputs.dependencies),
         )
     )
     if verdict.answer is not gate.Answer.ALLOW:
@@ -60,7 +62,7 @@ def _may_begin(draft: Draft, release: Release) -> bool:
     if draft.inputs.state.rollout is None and plan.in_force(plan.alone(state.stable), draft.inputs.observed):
         return True
     # Else requests to what was tried before would be counted as those of the new canary.
-    version = state.stable.desired.artifact.version
+    version = version_of(state.stable.desired)
     draft.wait("Settling", f"all traffic has to be on {version} before another release is tried", "the router")
     return False
 
@@ -72,7 +74,7 @@ def _new_settings(draft: Draft, release: Release) -> None:
     draft.change(stable=release, certified=certified)
     desired = release.desired
     if before is not None and replace(before.desired, commit=desired.commit, path=desired.path) != desired:
-        draft.say("settings.changed", f"settings of {desired.artifact.version} follow commit {desired.commit[:12]}")
+        draft.say("settings.changed", f"settings of {version_of(desired)} follow commit {desired.commit[:12]}")
 
 
 def follow(draft: Draft) -> None:
@@ -97,7 +99,7 @@ def follow(draft: Draft) -> None:
     if draft.state.stable is None and new.port != old.port:
         rollout = replace(rollout, entered=draft.now, confirmed=None)  # it has to be served there first
     draft.change(rollout=rollout)
-    draft.say("settings.changed", f"settings of {new.artifact.version} follow commit {new.commit[:12]}")
+    draft.say("settings.changed", f"settings of {version_of(new)} follow commit {new.commit[:12]}")
 
 
 def finish(draft: Draft) -> None:
@@ -130,7 +132,7 @@ def _leaving(draft: Draft, rollout: Rollout) -> set[str]:
 
 def into_history(draft: Draft, rollout: Rollout, result: Result) -> None:
     """Record how an attempt ended; the caller takes it out of the state."""
-    artifact, now = rollout.release.desired.artifact, draft.now
+    desired, now = rollout.release.desired, draft.now
     back = rollout.phase is Phase.ROLLING_BACK and rollout.confirmed is not None
     restore = rollout.confirmed.since(rollout.entered) if back and rollout.confirmed else None
     met = _met(draft.inputs.ticks) if back else 0
@@ -138,9 +140,9 @@ def into_history(draft: Draft, rollout: Rollout, result: Result) -> None:
         attempt=rollout.attempt,
         kind=rollout.kind,
         digest=rollout.release.digest,
-        version=artifact.version,
-        revision=artifact.revision,
-        commit=rollout.release.desired.commit,
+        version=version_of(desired),
+        revision=revision_of(desired),
+        commit=desired.commit,
         result=result,
         reason=rollout.reason,
         started=rollout.started.wall,
@@ -151,7 +153,7 @@ def into_history(draft: Draft, rollout: Rollout, result: Result) -> None:
     draft.change(history=(attempt, *draft.state.history)[: rollback.MOST_HISTORY])
     cost = f" after {met:,} requests" if back else ""
     restored = f", all traffic back in {restore * 1000:,.0f} ms" if restore is not None else ""
-    message = f"{artifact.version} {result.replace('_', ' ')}{cost}{restored}: {rollout.reason}"
+    message = f"{version_of(desired)} {result.replace('_', ' ')}{cost}{restored}: {rollout.reason}"
     draft.say(f"rollout.{result}", message, attempt=rollout.attempt, requests=met, restore_seconds=restore)
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.core import attempt, plan, rollout
+from reconciler.core import attempt, plan, retire, rollout
+from reconciler.core.components import version_of
 from reconciler.core.condition import false, merge, true
 from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import Decision, Draft, Inputs
 from reconciler.core.observed import InstanceStatus, Observed
 from reconciler.core.outcome import Done, Outcome, RequeueAfter
 from reconciler.core.requests import answer_requests
-from reconciler.core.state import Condition, ConditionStatus, ConditionType, Phase, Rollout, SetRoute
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, Phase, Rollout, SetRoute, retired
 from reconciler.core.waiting import Waiting
 
 SETTLING = 0.1
@@ -24,8 +25,6 @@ CONFIRMING = 0.02
 """Seconds until the next look after traffic was moved: routers take a few milliseconds."""
 WATCHING = 1.0
 """Most seconds between two looks at the instances of a rollout, however long the analysis interval is."""
-RESYNC = 10.0
-"""Seconds between two looks at a key that nothing happens to."""
 
 
 def decide(inputs: Inputs) -> Decision:
@@ -38,10 +37,11 @@ def decide(inputs: Inputs) -> Decision:
     rollout.judge(draft)  # 4. the step in progress: back, hold, wait or on
     answer_requests(draft)  # 5. what people ask for
     _expire(draft)  # 6. what verbs left behind ends
-    attempt.begin(draft)  # 7. a new attempt, if gates allow
-    _plan(draft)  # 8. the actions that the state asks for, under a new generation if they changed
-    due = _due(draft)  # 9. which of them may be done now
-    _conditions(draft, due)  # 10. what is true of the key
+    retire.retire(draft)  # 7. what is to be taken out of service goes on going
+    attempt.begin(draft)  # 8. a new attempt, if gates allow
+    _plan(draft)  # 9. the actions that the state asks for, under a new generation if they changed
+    due = _due(draft)  # 10. which of them may be done now
+    _conditions(draft, due)  # 11. what is true of the key
     changed = draft.state != inputs.state or bool(draft.records)
     state = replace(draft.state, revision=inputs.state.revision + 1) if changed else inputs.state
     outcome = _look_again(draft, due, changed=changed)
@@ -81,9 +81,12 @@ def _due(draft: Draft) -> plan.Due:
     state = draft.state
     if state.plan is None:
         return plan.Due((), finished=True)
-    current = state.rollout
-    since = current.confirmed if current else None
-    drain = current.release.desired.strategy.drain if current else 0.0
+    current, going = state.rollout, state.retirement
+    since = current.confirmed if current else going.confirmed if going else None
+    leaves = current.release if current else state.stable if going else None
+    drain = leaves.desired.strategy.drain if leaves else 0.0
+    if going is not None and current is None and not draft.unasked:
+        return plan.Due((), draft.inputs.problem, finished=True)  # nothing is destroyed on a guess
     fresh = state.generation != draft.inputs.state.generation
     if draft.inputs.observed.error and current is not None and current.phase is Phase.ROLLING_BACK:
         return plan.due_blindly(state.plan, draft.inputs.observed, fresh=fresh)
@@ -105,16 +108,25 @@ def _ready(draft: Draft) -> Condition:
     if draft.inputs.problem:
         return false(ConditionType.READY, "ManifestProblem", draft.inputs.problem)
     if desired is None:
-        return false(ConditionType.READY, "NoManifest", "no manifest asks for this key; what runs is left as it is")
+        return _unasked(draft)
     digest = release_digest(desired)
     if state.rollout is not None:
-        version = state.rollout.release.desired.artifact.version
+        version = version_of(state.rollout.release.desired)
         return false(ConditionType.READY, "RolloutInProgress", f"{version}: {state.rollout.phase.replace('_', ' ')}")
     if state.stable is not None and state.stable.digest == digest:
-        return true(ConditionType.READY, "Certified", f"{desired.artifact.version} ({short(digest)}) serves")
+        return true(ConditionType.READY, "Certified", f"{version_of(desired)} ({short(digest)}) serves")
     if draft.waiting:
         return false(ConditionType.READY, draft.waiting[0].condition, draft.waiting[0].message)
-    return false(ConditionType.READY, "Pending", f"{desired.artifact.version} is not released yet")
+    return false(ConditionType.READY, "Pending", f"{version_of(desired)} is not released yet")
+
+
+def _unasked(draft: Draft) -> Condition:
+    going = draft.state.retirement
+    if going is not None:
+        return false(ConditionType.READY, "Retiring" if going.ended is None else "Retired", going.reason)
+    if draft.inputs.tombstone is not None:
+        return false(ConditionType.READY, "Tombstone", f"{retire.kept(draft)} ({retire.WHO})")
+    return false(ConditionType.READY, "NoManifest", "no manifest asks for this key; what runs is left as it is")
 
 
 def _healthy(draft: Draft) -> Condition:
@@ -136,7 +148,8 @@ def _reconciling(draft: Draft, due: plan.Due) -> tuple[Condition, ...]:
     if draft.state.rollout is None and due.finished:
         return ()
     current = draft.state.rollout
-    reason = current.phase.replace("_", " ").title().replace(" ", "") if current else "Applying"
+    idle = "Applying" if draft.state.retirement is None else "Retiring"
+    reason = current.phase.replace("_", " ").title().replace(" ", "") if current else idle
     return (true(ConditionType.RECONCILING, reason, draft.state.plan.reason if draft.state.plan else ""),)
 
 
@@ -172,13 +185,19 @@ def _look_again(draft: Draft, due: plan.Due, *, changed: bool) -> Outcome:
     if not due.finished:
         return RequeueAfter(_settling(draft.inputs.observed), due.blocked)
     if state.rollout is None:
-        return RequeueAfter(RESYNC, "resync") if state.plan or draft.waiting else Done()
+        resting = not retired(state) and (state.plan or draft.waiting)
+        return RequeueAfter(_rest(draft), "resync") if resting else Done()
     if state.rollout.phase is not Phase.STEPPING:
         return RequeueAfter(SETTLING, "the attempt ends")
     ticks = draft.inputs.ticks
     interval = state.rollout.release.desired.analysis.interval
     left = interval - draft.now.since(ticks[-1].reading.at) if ticks else 0.0
     return RequeueAfter(min(WATCHING, max(CONFIRMING, left)), "the next reading")
+
+
+def _rest(draft: Draft) -> float:
+    held = draft.state.pause
+    return min(draft.inputs.resync, max(CONFIRMING, held.until - draft.now.wall)) if held else draft.inputs.resync
 
 
 def _confirming(draft: Draft, current: Rollout, due: plan.Due) -> float:

@@ -118,6 +118,27 @@ class AnalysisPolicy:
     """Seconds without one good reading before the verdict says provider_error."""
 
 
+class OnDelete(StrEnum):
+    """What becomes of an environment whose manifest is removed."""
+
+    KEEP = "keep"
+    """It goes on serving what it serves, without a release to come, until somebody says otherwise."""
+    DESTROY = "destroy"
+    """Traffic goes, then the instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One of several services that are released together: what of a desired state it has for itself."""
+
+    name: str
+    artifact: Artifact
+    spec: str
+    runtime: str
+    instances: int
+    port: int
+
+
 @dataclass(frozen=True, slots=True)
 class DesiredState:
     """What a commit asks for one key, fully resolved.
@@ -136,12 +157,19 @@ class DesiredState:
     router: str
     strategy: Strategy
     analysis: AnalysisPolicy
-    after: str | None
-    """Name of the environment that has to have certified the same artifact first."""
+    after: tuple[str, ...]
+    """Names of the environments that have to have certified the same artifacts first."""
     commit: str
     """Config repo commit this was compiled from."""
     path: str
     """Manifest file within the config repo."""
+    needs: tuple[Key, ...] = ()
+    """Environments of other projects that have to serve what git asks of them first (``dependsOn``)."""
+    on_delete: OnDelete = OnDelete.KEEP
+    component: str = ""
+    """Name of the component that the fields above describe; empty for a project that is one service."""
+    components: tuple[Component, ...] = ()
+    """The other components, in the order of the manifest. All share the target's kind, the router, strategy and verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +178,11 @@ class Release:
 
     digest: str
     desired: DesiredState
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of a key whose manifest was removed: the last valid desired state, and the commit that removed it."""
+
+    desired: DesiredState
+    commit: str

@@ -7,6 +7,7 @@ import json
 from dataclasses import fields, is_dataclass
 from enum import Enum
 
+from reconciler.core.components import parts
 from reconciler.core.desired import DesiredState
 
 RELEASE_FORM = "prodsprint.release/1"
@@ -39,16 +40,36 @@ def sha256(text: str) -> str:
 
 
 def release_digest(desired: DesiredState) -> str:
-    """Hash of what changes the behaviour of one key: artifact, target and its spec. Not replicas, bakes or deadlines."""
+    """Hash of what changes the behaviour of one key: artifact, target and its spec. Not replicas, bakes or deadlines.
+
+    Of several components it covers each, in any order; a single service has the digest that it always had.
+    """
     key = desired.key
-    form = {
+    form: dict[str, object] = {
         "form": RELEASE_FORM,
         "key": [key.workspace, key.project, key.environment],
-        "revision": desired.artifact.revision,
-        "spec": json.loads(desired.spec),
         "target": desired.target,
     }
+    if desired.components:
+        named = sorted((part.name, part.artifact.revision, part.spec) for part in parts(desired))
+        form["components"] = [[name, revision, json.loads(spec)] for name, revision, spec in named]
+    else:
+        form |= {"revision": desired.artifact.revision, "spec": json.loads(desired.spec)}
     return sha256(canonical(form))
+
+
+def revision_of(desired: DesiredState) -> str:
+    """What runs, for comparing: the artifact's revision; of several components ``name=revision`` of each, sorted."""
+    if not desired.components:
+        return desired.artifact.revision
+    return " ".join(sorted(f"{part.name}={part.artifact.revision}" for part in parts(desired)))
+
+
+def short_revision_of(desired: DesiredState) -> str:
+    """The same for people: twelve characters of each revision."""
+    if not desired.components:
+        return short(desired.artifact.revision)
+    return ", ".join(f"{part.name} {short(part.artifact.revision)}" for part in parts(desired))
 
 
 def short(digest: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from reconciler.core.desired import DesiredState, Instant
-from reconciler.core.digest import short
+from reconciler.core.components import version_of
+from reconciler.core.desired import DesiredState, Instant, Key
+from reconciler.core.digest import revision_of, short, short_revision_of
 from reconciler.core.state import KeyState
 
 
@@ -36,6 +37,25 @@ class Predecessor:
 
     environment: str
     revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """How an environment of another project is: what git asks of it, and whether that serves."""
+
+    key: Key
+    version: str
+    """Name of the version that git asks for; empty when no manifest asks for the key."""
+    digest: str
+    """Digest of the release that git asks for."""
+    certified: str
+    """Digest of the certified release that serves; empty while there is none."""
+    moving: bool
+    """Whether a rollout is in progress."""
+    barred: bool
+    """Whether what git asks for was rolled back."""
+    problem: str = ""
+    """Why no manifest asks for the key, as far as that is known."""
 
 
 def fold(verdicts: Iterable[Verdict]) -> Verdict:
@@ -74,11 +94,40 @@ def pause(state: KeyState, now: Instant) -> Verdict:
     )
 
 
-def order(desired: DesiredState, predecessor: Predecessor | None) -> Verdict:
-    """Environments are passed in order, each on the artifact that the one before certified."""
-    if desired.after is None:
+def order(desired: DesiredState, predecessors: tuple[Predecessor, ...]) -> Verdict:
+    """Environments are passed in order, each on the artifacts that all those before have certified."""
+    certified = {one.environment for one in predecessors if one.revision == revision_of(desired)}
+    missing = [name for name in desired.after if name not in certified]
+    if not missing:
         return Verdict("order", Answer.ALLOW)
-    if predecessor is not None and predecessor.revision == desired.artifact.revision:
-        return Verdict("order", Answer.ALLOW)
-    reason = f"{desired.after} has not certified {desired.artifact.version} ({short(desired.artifact.revision)}) yet"
-    return Verdict("order", Answer.HOLD, reason, f"the rollout in {desired.after}")
+    names = " and ".join((", ".join(missing[:-1]), missing[-1]) if len(missing) > 1 else missing)
+    have = "have" if len(missing) > 1 else "has"
+    reason = f"{names} {have} not certified {version_of(desired)} ({short_revision_of(desired)}) yet"
+    return Verdict("order", Answer.HOLD, reason, f"the rollout in {names}")
+
+
+def dependency(desired: DesiredState, dependencies: tuple[Dependency, ...]) -> Verdict:
+    """What a project needs has to serve what git asks of it before another release begins."""
+    found = {one.key: one for one in dependencies}
+    for key in desired.needs:
+        lacks, who = _lacks(key, found.get(key))
+        if lacks:
+            reason = f"{desired.key.project} depends on {key}, {lacks}"
+            return Verdict("dependency", Answer.HOLD, reason, who)
+    return Verdict("dependency", Answer.ALLOW)
+
+
+def _lacks(key: Key, found: Dependency | None) -> tuple[str, str]:
+    """What a needed key lacks, and who can change it; empty when it serves what it should."""
+    if found is None:
+        return "which could not be looked at", "nobody: it is tried again"
+    if not found.version:
+        why = f": {found.problem}" if found.problem else ""
+        return f"which no valid manifest asks for{why}", f"whoever writes the manifest of {key}"
+    if found.moving:
+        return f"whose rollout of {found.version} is in progress", f"the rollout of {key}"
+    if found.barred:
+        return f"whose {found.version} was rolled back", f"whoever commits another version of {key}"
+    if found.certified != found.digest:
+        return f"which does not serve {found.version} ({short(found.digest)}) yet", f"the rollout of {key}"
+    return "", ""

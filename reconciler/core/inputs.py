@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.analysis import Analysis, Progress
-from reconciler.core.desired import DesiredState, Instant
+from reconciler.core.desired import DesiredState, Instant, Tombstone
 from reconciler.core.digest import canonical
-from reconciler.core.gate import Predecessor
+from reconciler.core.gate import Dependency, Predecessor
 from reconciler.core.observed import ControlHistory, Observed, Tick
 from reconciler.core.outcome import Outcome
 from reconciler.core.plan import Due
@@ -16,6 +16,8 @@ from reconciler.core.waiting import Waiting
 
 DAEMON = "daemon"
 """The actor of what nobody asked for by hand."""
+RESYNC = 10.0
+"""Least seconds between two looks at a key that nothing happens to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,14 @@ class Inputs:
     """All ticks of the attempt in progress, oldest first, the one taken by this look included."""
     control: ControlHistory = field(default_factory=ControlHistory)
     requests: tuple[Request, ...] = ()
-    predecessor: Predecessor | None = None
+    predecessors: tuple[Predecessor, ...] = ()
+    """What the environments that come before have certified. Read only when a release may begin."""
+    dependencies: tuple[Dependency, ...] = ()
+    """How the environments of other projects are that this one needs. Read only when a release may begin."""
+    tombstone: Tombstone | None = None
+    """Set when the manifest was removed; ``desired`` is None then. Without it, nobody knows that it was."""
+    resync: float = RESYNC
+    """Seconds between two looks at a key that nothing happens to: what so many keys can afford."""
     progress: Progress | None = field(default=None, compare=False, repr=False)
     """What earlier looks have made of these ticks; saves time, and changes nothing."""
 
@@ -61,6 +70,11 @@ class Draft:
     answers: list[Answer] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     analysis: Analysis | None = None
+
+    @property
+    def unasked(self) -> bool:
+        """Whether it is certain that git asks nothing of this key: nothing is destroyed on a guess."""
+        return self.inputs.desired is None and not self.inputs.problem
 
     @property
     def now(self) -> Instant:

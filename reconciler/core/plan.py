@@ -7,6 +7,7 @@ observation does not show as done is simply due again, which is how an interrupt
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.core.desired import FULL_WEIGHT, Instant, Release, Step, StrategyKind
@@ -37,7 +38,9 @@ def wanted_actions(state: KeyState) -> tuple[Action, ...]:
     """The ordered actions that lead to what the state says should be. Empty for a key that nothing was released to."""
     rollout, stable = state.rollout, state.stable
     if rollout is None:
-        return () if stable is None else _serve(stable)
+        if stable is None:
+            return ()
+        return _serve(stable) if state.retirement is None else _way_back(None, stable)
     candidate = rollout.release
     match rollout.phase:
         case Phase.STEPPING:
@@ -84,12 +87,14 @@ def next_plan(state: KeyState, reason: str) -> Plan | None:
     """The plan that follows from the state, or None when the current one already asks for the same."""
     actions = wanted_actions(state)
     parent = state.plan
-    if actions == (parent.actions if parent else ()):
-        return None
     named = {action.digest for action in actions if isinstance(action, Scale)}
     known = [state.stable, state.rollout.release if state.rollout else None, *(parent.releases if parent else ())]
     releases = {release.digest: release for release in reversed(known) if release and release.digest in named}
+    beside = _beside(releases.values())
+    if actions == (parent.actions if parent else ()) and beside == _beside(parent.releases if parent else ()):
+        return None
     form = {"form": PLAN_FORM, "key": str(state.key), "parent": state.generation, "actions": actions}
+    form |= {"components": beside} if beside else {}
     return Plan(
         key=state.key,
         generation=state.generation + 1,
@@ -98,6 +103,15 @@ def next_plan(state: KeyState, reason: str) -> Plan | None:
         releases=tuple(releases[name] for name in sorted(releases)),
         reason=reason,
         digest=sha256(canonical(form)),
+    )
+
+
+def _beside(releases: Iterable[Release]) -> list[tuple[str, str, int, int]]:
+    """How many there are of each component but the first, and at which port: actions only say it of the first."""
+    return sorted(
+        (release.digest, part.name, part.instances, part.port)
+        for release in releases
+        for part in release.desired.components
     )
 
 

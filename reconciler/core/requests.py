@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.core import gate, plan, rollback
+from reconciler.core import gate, plan, retire, rollback
+from reconciler.core.components import version_of
 from reconciler.core.digest import short
 from reconciler.core.inputs import Draft
 from reconciler.core.rollout import advance, hard_stop, needed
-from reconciler.core.state import Pause, Phase, Request, Rollout, RolloutKind, Verb
+from reconciler.core.state import Pause, Phase, Request, Rollout, RolloutKind, Verb, retired
 
 PAUSE_SECONDS = 86_400.0
 """A pause without an end of its own expires after a day: what a verb leaves behind never stays for ever."""
@@ -23,6 +24,7 @@ def answer_requests(draft: Draft) -> None:
         Verb.PROMOTE: _promote,
         Verb.ABORT: _abort,
         Verb.ROLLBACK: _rollback,
+        Verb.RETIRE: _retire,
     }
     for request in draft.inputs.requests:
         verbs[request.verb](draft, request)
@@ -115,9 +117,27 @@ def _rollback(draft: Draft, request: Request) -> None:
     if rollout is not None:
         draft.answer(request, "a change of all traffic is being finished; ask again after it", accepted=False)
         return
+    if draft.state.retirement is not None:
+        draft.answer(request, "it is taken out of service; bring its manifest back first", accepted=False)
+        return
     to = rollback.certified_before(draft.state)
     if to is None:
         draft.answer(request, "there is no earlier certified release to go back to", accepted=False)
         return
-    draft.answer(request, f"going back to {to.desired.artifact.version} ({short(to.digest)})", accepted=True)
+    draft.answer(request, f"going back to {version_of(to.desired)} ({short(to.digest)})", accepted=True)
     rollback.start_back(draft, to, f"rollback by {request.who}: {request.reason}", request.who)
+
+
+def _retire(draft: Draft, request: Request) -> None:
+    desired, problem, state = draft.inputs.desired, draft.inputs.problem, draft.state
+    if desired is not None:
+        draft.answer(request, f"{desired.path} asks for it; remove it there first", accepted=False)
+    elif problem:
+        draft.answer(request, f"whether a manifest asks for it is not known: {problem}", accepted=False)
+    elif retired(state):
+        draft.answer(request, "it is retired already", accepted=False)
+    elif state.retirement is not None:
+        draft.answer(request, "it is being retired already", accepted=True)
+    else:
+        draft.answer(request, "traffic goes, then the instances", accepted=True)
+        retire.begin(draft, request.who, f"retired by {request.who}: {request.reason}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.core import plan
-from reconciler.core.desired import DesiredState, Release
+from reconciler.core.components import by_settings_of, version_of
+from reconciler.core.desired import Release
 from reconciler.core.digest import release_digest, short
 from reconciler.core.inputs import DAEMON, Draft
 from reconciler.core.state import KeyState, Phase, Quarantine, Result, Rollout, RolloutKind
@@ -58,7 +59,7 @@ def turn_back(draft: Draft, reason: str, *, result: Result = Result.ROLLED_BACK,
     seen = draft.analysis
     draft.say(
         f"rollout.{'superseded' if result is Result.SUPERSEDED else 'rolling_back'}",
-        f"{rollout.release.desired.artifact.version} ({short(rollout.release.digest)}) goes back: {reason}",
+        f"{version_of(rollout.release.desired)} ({short(rollout.release.digest)}) goes back: {reason}",
         actor,
         attempt=rollout.attempt,
         digest=rollout.release.digest,
@@ -76,12 +77,12 @@ def start_back(draft: Draft, to: Release, reason: str, actor: str) -> None:
     state = draft.state
     if state.stable is not None:
         quarantine(draft, state.stable.digest, reason, state.attempts)
-        to = Release(to.digest, _by_settings_of(to.desired, state.stable.desired))
+        to = Release(to.digest, by_settings_of(to.desired, state.stable.desired))
     attempt = state.attempts + 1
     now = draft.now
     rollout = Rollout(attempt, RolloutKind.ROLLBACK, to, Phase.STEPPING, 0, now, now, reason=reason)
     draft.change(attempts=attempt, rollout=rollout)
-    version = to.desired.artifact.version
+    version = version_of(to.desired)
     draft.say("rollback.started", f"back to {version} ({short(to.digest)}): {reason}", actor, attempt=attempt)
 
 
@@ -92,8 +93,3 @@ def give_up(draft: Draft, reason: str, actor: str) -> None:
         quarantined=tuple(row for row in draft.state.quarantined if serving is None or row.digest != serving.digest)
     )
     turn_back(draft, reason, actor=actor)
-
-
-def _by_settings_of(old: DesiredState, now: DesiredState) -> DesiredState:
-    # Where clients call, how many instances there are and how traffic moves is no part of what was certified.
-    return replace(old, instances=now.instances, port=now.port, router=now.router, strategy=now.strategy)

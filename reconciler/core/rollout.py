@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.core import attempt, gate, plan, rollback
+from reconciler.core import attempt, gate, plan, retire, rollback
 from reconciler.core.analysis import Analysis, Verdict, analyse
+from reconciler.core.components import version_of
 from reconciler.core.desired import Instant, StrategyKind
 from reconciler.core.digest import release_digest
 from reconciler.core.inputs import DAEMON, Draft
@@ -36,7 +37,7 @@ def observe_traffic(draft: Draft) -> None:
             rollout = replace(rollout, restarts=before)
         draft.change(rollout=replace(rollout, confirmed=draft.now))
         if rollout.phase is Phase.STEPPING:
-            version = rollout.release.desired.artifact.version
+            version = version_of(rollout.release.desired)
             message = f"{version} carries {percent_words(routes[0].weight)} of the traffic"
             draft.say("rollout.step", message, attempt=rollout.attempt, step=rollout.step, weight=routes[0].weight)
 
@@ -74,7 +75,7 @@ def judge(draft: Draft) -> None:
     if (overtaken or stop) and not serves_alone and rollback.may_serve_alone(draft):
         return  # what cannot be seen to serve nothing is left as it is until it can
     if overtaken and (serves_alone or not stop):
-        _supersede(draft, rollout, serves_alone=serves_alone)
+        _supersede(draft, rollout, overtaken, serves_alone=serves_alone)
     elif stop and serves_alone:
         # There is nothing to go back to: taking the only release away would fail every request.
         _hold(draft, rollout, f"{stop}; there is no certified release to go back to")
@@ -127,15 +128,18 @@ def _carrying(draft: Draft, rollout: Rollout) -> int:
     return needed(draft, rollout, step) if step >= 0 else 0
 
 
-def _overtaken(draft: Draft, rollout: Rollout) -> bool:
+def _overtaken(draft: Draft, rollout: Rollout) -> str:
+    """Why the release is not wanted any more; empty when it is, or when nobody can tell."""
     desired = draft.inputs.desired
-    if desired is None or rollout.kind is RolloutKind.ROLLBACK:
-        return False
-    return release_digest(desired) != rollout.release.digest
+    if rollout.kind is RolloutKind.ROLLBACK:
+        return ""
+    if desired is None:
+        return retire.removal(draft)
+    same = release_digest(desired) == rollout.release.digest
+    return "" if same else "a newer commit asks for something else"
 
 
-def _supersede(draft: Draft, rollout: Rollout, *, serves_alone: bool) -> None:
-    reason = "a newer commit asks for something else"
+def _supersede(draft: Draft, rollout: Rollout, reason: str, *, serves_alone: bool) -> None:
     if not serves_alone:
         rollback.turn_back(draft, reason, result=Result.SUPERSEDED)
         return
@@ -149,7 +153,7 @@ def _wait_for_capacity(draft: Draft, rollout: Rollout) -> None:
     left = rollout.entered.wall + limit
     mine = [one for one in draft.inputs.observed.instances if one.digest == rollout.release.digest]
     words = next((f": {one.message}" for one in mine if one.message), "")
-    message = f"instances of {rollout.release.desired.artifact.version} are getting ready{words}"
+    message = f"instances of {version_of(rollout.release.desired)} are getting ready{words}"
     draft.wait("Capacity", message, "nobody: rolled back at the deadline", left)
 
 
@@ -221,7 +225,7 @@ def advance(draft: Draft, rollout: Rollout, reason: str, actor: str = DAEMON) ->
     """Leave the current step: for the next one, or for all traffic and the certificate."""
     steps = plan.steps_of(rollout, draft.state.stable)
     weight = percent_words(steps[rollout.step].weight)
-    version = rollout.release.desired.artifact.version
+    version = version_of(rollout.release.desired)
     seen = draft.analysis
     counts = {"canary_requests": seen.canary_requests, "canary_failed": seen.canary_failed} if seen else {}
     draft.say("rollout.passed", f"{version} passed {weight}: {reason}", actor, attempt=rollout.attempt, **counts)

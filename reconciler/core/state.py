@@ -103,6 +103,7 @@ class Verb(StrEnum):
     PROMOTE = "promote"
     ABORT = "abort"
     ROLLBACK = "rollback"
+    RETIRE = "retire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,19 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Retirement:
+    """A key is taken out of service, for good: traffic first, then the instances."""
+
+    who: str
+    reason: str
+    began: Instant
+    confirmed: Instant | None = None
+    """When the router first confirmed that nothing is sent there any more; None until then."""
+    ended: float | None = None
+    """When nothing of it was left (Unix seconds); None until then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """The traffic split a plan asks for, by digest; endpoints are looked up when it is applied."""
 
@@ -187,6 +201,13 @@ class KeyState:
     conditions: tuple[Condition, ...] = ()
     history: tuple[Attempt, ...] = ()
     """Finished attempts, newest first, bounded."""
+    retirement: Retirement | None = None
+    """Why and how the key goes, or went, out of service; None while it is to stay."""
+
+
+def retired(state: KeyState) -> bool:
+    """Whether the key was taken out of service, and nothing of it is left but its history."""
+    return state.retirement is not None and state.retirement.ended is not None
 
 
 @dataclass(frozen=True, slots=True)

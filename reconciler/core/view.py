@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.core import condition
 from reconciler.core.analysis import Analysis
-from reconciler.core.desired import DesiredState, Key
+from reconciler.core.desired import DesiredState, Key, Release
 from reconciler.core.digest import release_digest
 from reconciler.core.observed import Instance, InstanceStatus, Observed
 from reconciler.core.plan import observed_weight
@@ -117,6 +117,18 @@ class EnvironmentView:
     def weight(self) -> int:
         """Observed share of the canary in the traffic, in hundredths of a percent."""
         return observed_weight(self.observed.traffic if self.observed else None)
+
+
+def at_rest(view: EnvironmentView) -> EnvironmentView:
+    """What is kept of a view between two looks at one of many keys: not what the store can be asked for.
+
+    A state without the releases that could be gone back to, plan and history; and what git asks for is not held twice.
+    """
+    stable, desired = view.state.stable, view.desired
+    if stable is not None and stable.desired == desired:
+        stable = Release(stable.digest, desired)
+    state = replace(view.state, stable=stable, certified=(), plan=None, history=())
+    return replace(view, key=desired.key if desired else view.key, state=state)
 
 
 def summary(view: EnvironmentView) -> str:

@@ -1,92 +1,70 @@
-"""What one manifest file asks for, as far as the file alone tells: everything but git revisions and conflicts with others."""
+"""What one manifest file says with the defaults around it: everything but git revisions and conflicts with others."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypeGuard
 
-from pydantic import ValidationError
-
-from reconciler.core.desired import Artifact, DesiredState, Key
-from reconciler.manifest.blocks import Blocks
+from reconciler.core.desired import Key
+from reconciler.manifest.documents import read_other
 from reconciler.manifest.fields import NAME_PATTERN
-from reconciler.manifest.kinds import metric_sources, routers
+from reconciler.manifest.layers import NO_LAYERS, WORKSPACE, Layers
 from reconciler.manifest.load import MAX_PROBLEMS, Document, load, more
-from reconciler.manifest.models import API_VERSION, KINDS, Environment, Project
+from reconciler.manifest.migrations import STEPS
+from reconciler.manifest.models import API_VERSION, DEFAULT_WORKSPACE, KINDS
 from reconciler.manifest.problem import Code, Place, Problem, described, listed, meant, quoted
-from reconciler.manifest.release import analysis, strategy
-from reconciler.manifest.translate import translate
+from reconciler.manifest.project import read_project
+from reconciler.manifest.records import Draft, FileDraft
 
 _NAME = re.compile(NAME_PATTERN)
+_PROJECT = "Project"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a manifest asks for one key. Revision and commit of ``desired`` are empty still."""
-
-    desired: DesiredState
-    version: Place
-    port: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """One document. ``wishes`` is empty when it has a problem, and ``problem`` is the first one then."""
-
-    project: tuple[str, str]
-    """Workspace and name."""
-    place: Place
-    keys: tuple[Key, ...]
-    wishes: tuple[Wish, ...]
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileDraft:
-    """One file. ``blob`` names its content; ``lost`` says that some of it cannot be told to belong to any project."""
-
-    blob: str
-    drafts: tuple[Draft, ...]
-    problems: tuple[Problem, ...]
-    lost: bool
-
-
-def draft_file(path: str, blob: str, content: bytes) -> FileDraft:
+def draft_file(path: str, blob: str, content: bytes, layers: Layers = NO_LAYERS) -> FileDraft:
     """Read a manifest file. Never raises for its content: what is wrong is a problem."""
     loaded = load(path, content)
     problems = list(loaded.problems)
     drafts: list[Draft] = []
     lost = not loaded.whole
     for document in loaded.documents:
-        draft, found = _document(document)
+        draft, found = _document(document, layers)
         problems += found
         lost |= draft is None
         if draft is not None:
             drafts.append(draft)
     if len(problems) > MAX_PROBLEMS:
         problems[MAX_PROBLEMS:] = [more(path)]
-    return FileDraft(blob, tuple(drafts), tuple(problems), lost)
+    used = dict.fromkeys(draft.workspace for draft in drafts if draft.kind == _PROJECT)
+    blaming = any(problem.place.file != path for problem in problems)
+    digests = tuple([(one, layers.blaming(one) if blaming else layers.digest(one)) for one in used])
+    return FileDraft(blob, tuple(drafts), tuple(problems), lost, digests)
 
 
-def refused_file(path: str, blob: str, reason: str) -> FileDraft:
+def refused_file(path: str, blob: str, reason: str, hint: str = "Commit a regular file") -> FileDraft:
     """The draft of a file that could not be read at all."""
-    hint = "Commit a regular file"
     return FileDraft(blob, (), (Problem(Place(path), Code.FILE_REFUSED, reason, hint),), lost=True)
 
 
-def _document(document: Document) -> tuple[Draft | None, list[Problem]]:
-    problems: list[Problem] = []
-    wishes: tuple[Wish, ...] = ()
-    first = document.first
-    if not first:
-        problems = list(dict.fromkeys(_header(document)))
-        if not problems:
-            wishes, problems = _project(document, document.value)
-        problems.sort(key=lambda problem: (problem.place.line, problem.place.column))
-        first = str(problems[0]) if problems else ""
-    return _identified(document, wishes, first), problems
+def _document(document: Document, layers: Layers) -> tuple[Draft | None, list[Problem]]:
+    if document.first:
+        return _identified(document, document.first), []
+    problems = list(dict.fromkeys(_header(document)))
+    if problems:
+        return _identified(document, str(problems[0])), problems
+    value = document.value if isinstance(document.value, dict) else {}
+    if value["kind"] != _PROJECT:
+        other = read_other(document, value)
+        draft = _identified(document, _first(other.problems))
+        return draft and replace(draft, body=other.body, spots=other.spots), list(other.problems)
+    asked = read_project(document, layers)
+    draft = _identified(document, _first(asked.problems) or asked.held)
+    return draft and replace(draft, wishes=asked.wishes, needs=asked.needs, uses=asked.uses), list(asked.problems)
+
+
+def _first(problems: Sequence[Problem]) -> str:
+    return str(problems[0]) if problems else ""
 
 
 def _header(document: Document) -> Iterator[Problem]:
@@ -101,92 +79,40 @@ def _header(document: Document) -> Iterator[Problem]:
         ("kind", tuple(KINDS), Code.UNKNOWN_KIND),
     ):
         if name not in value:
-            yield Problem(
-                document.place(()), Code.MISSING_FIELD, f"{quoted(name)} is missing", f"Add `{name}: {known[0]}`"
-            )
+            hint = f"Add `{name}: {known[0]}`"
+            yield Problem(document.place(()), Code.MISSING_FIELD, f"{quoted(name)} is missing", hint)
         elif value[name] not in known:
             found = f"{quoted(name)}: expected {listed(known)}, found {described(value[name])}"
-            yield Problem(document.place((name,)), code, found, f"Write `{name}: {known[0]}`")
+            hint = meant(str(value[name]), known) if len(known) > 1 else f"Write `{name}: {known[0]}`"
+            hint = "Run `prodsprint migrate`" if str(value[name]) in STEPS else hint
+            yield Problem(document.place((name,)), code, found, hint)
 
 
-def _identified(document: Document, wishes: tuple[Wish, ...], problem: str) -> Draft | None:
+def _identified(document: Document, problem: str) -> Draft | None:
     """Whose document this is, also when it has problems. None when that cannot be told."""
     value: object = document.value
     if not isinstance(value, dict):
         return None
-    workspace, name = value.get("workspace", "default"), value.get("name")
-    if not _is_name(workspace) or not _is_name(name):
+    kind, name = value.get("kind"), value.get("name")
+    if not _is_kind(kind) and "environments" in value:
+        kind = _PROJECT  # misspelt: what it holds must not be taken for removed
+    workspace = name if kind == WORKSPACE else value.get("workspace", DEFAULT_WORKSPACE)
+    if not _is_kind(kind) or not _is_name(workspace) or not _is_name(name):
         return None
-    environments = value.get("environments")
-    items = environments if isinstance(environments, list) else []
-    names = [item.get("name") for item in items if isinstance(item, dict)]
-    keys = tuple(Key(workspace, name, found) for found in names if _is_name(found))
-    return Draft((workspace, name), document.place(("name",)), keys, wishes, problem)
+    keys = tuple(_keys(workspace, name, value.get("environments"))) if kind == _PROJECT else ()
+    return Draft(kind, workspace, name, document.place(("name",)), keys, (), problem)
+
+
+def _keys(workspace: str, name: str, environments: object) -> Iterator[Key]:
+    for item in environments if isinstance(environments, list) else ():
+        found = item.get("name") if isinstance(item, dict) else None
+        if _is_name(found):
+            yield Key(workspace, name, found)
+
+
+def _is_kind(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value in KINDS
 
 
 def _is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
-
-
-def _project(document: Document, value: object) -> tuple[tuple[Wish, ...], list[Problem]]:
-    blocks = Blocks(document, value if isinstance(value, dict) else {})
-    problems: list[Problem] = []
-    project: Project | None = None
-    try:
-        project = Project.model_validate(blocks.rest)
-    except ValidationError as error:
-        problems += translate(error, document, "Project", (), lambda path: path)
-    problems += blocks.problems()
-    if project is not None:
-        problems += _unknown(document, project)
-    if problems or project is None:
-        return (), list(dict.fromkeys(problems))
-    return tuple(_wish(document, blocks, project, index) for index in range(len(project.environments))), []
-
-
-def _unknown(document: Document, project: Project) -> Iterator[Problem]:
-    """Names of adapters and environments that do not exist."""
-    for index, environment in enumerate(project.environments):
-        base = ("environments", index)
-        for path, name, known in (
-            ((*base, "router"), environment.router, routers()),
-            ((*base, "analysis", "source"), environment.analysis.source, metric_sources()),
-        ):
-            if name not in known:
-                found = f"{quoted(path[-1])}: there is no {quoted(name)}"
-                yield Problem(document.place(path), Code.UNKNOWN_ADAPTER, found, meant(name, known))
-        earlier = ["none", *(other.name for other in project.environments[:index])]
-        if environment.after is not None and environment.after not in earlier:
-            found = f"`after`: there is no environment {quoted(environment.after)} before this one"
-            place = document.place((*base, "after"))
-            yield Problem(place, Code.UNKNOWN_ENVIRONMENT, found, meant(environment.after, earlier))
-
-
-def _wish(document: Document, blocks: Blocks, project: Project, index: int) -> Wish:
-    environment = project.environments[index]
-    base = ("environments", index)
-    spec, runtime = blocks.split(index)
-    desired = DesiredState(
-        key=Key(project.workspace, project.name, environment.name),
-        artifact=Artifact(project.source, "", environment.version or project.version),
-        target=environment.target,
-        spec=spec,
-        runtime=runtime,
-        instances=environment.instances,
-        port=environment.port,
-        router=environment.router,
-        strategy=strategy(environment.release, last=index == len(project.environments) - 1),
-        analysis=analysis(environment.analysis),
-        after=_after(project.environments, index),
-        commit="",
-        path=document.file,
-    )
-    version = document.place((*base, "version") if environment.version else ("version",))
-    return Wish(desired, version, document.place((*base, "port")))
-
-
-def _after(environments: list[Environment], index: int) -> str | None:
-    named = environments[index].after
-    if named is None:
-        return environments[index - 1].name if index else None
-    return None if named == "none" else named

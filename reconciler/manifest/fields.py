@@ -6,25 +6,17 @@ A validator refuses by ``fault``: its code, message and hint reach the person as
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError
-from pydantic_core.core_schema import no_info_before_validator_function
+from pydantic_core.core_schema import list_schema, no_info_after_validator_function
 
-from reconciler.core.desired import FULL_WEIGHT
-from reconciler.core.units import format_duration, format_percent, parse_duration, parse_percent
 from reconciler.manifest.problem import Code, quoted
 
 
@@ -39,50 +31,91 @@ def fault(code: Code, message: str, hint: str, *at: str | int) -> PydanticCustom
     return PydanticCustomError("prodsprint", "{message}", {"code": code, "message": message, "hint": hint, "at": at})
 
 
-def _matching(pattern: str, expected: str, hint: str, accept: Callable[[str], bool] = bool) -> Callable[[str], str]:
-    compiled = re.compile(pattern)
+def matching(
+    pattern: str, expected: str, hint: str, never: str = "", longest: int = 0
+) -> tuple[AfterValidator, WithJsonSchema]:
+    """Metadata of a text that matches ``pattern`` whole, has nothing in it that matches ``never``, and is not too long."""
+    compiled, excluded = re.compile(pattern), re.compile(never) if never else None
 
     def check(text: str) -> str:
-        if compiled.fullmatch(text) is None or not accept(text):
-            raise fault(Code.WRONG_VALUE, f"expected {expected}, found {quoted(text)}", hint)
+        if longest and len(text) > longest:
+            raise fault(Code.WRONG_VALUE, f"expected at most {longest} characters, found {len(text)}", "Shorten it")
+        if compiled.fullmatch(text) is None or (excluded is not None and excluded.search(text)):
+            found = quoted(text) if text else "an empty text"
+            raise fault(Code.WRONG_VALUE, f"expected {expected}, found {found}", hint)
         return text
 
-    return check
+    return AfterValidator(check), WithJsonSchema(text_schema(pattern, expected, never, longest))
 
+
+def text_schema(pattern: str, expected: str, never: str = "", longest: int = 0) -> dict[str, Any]:
+    """The JSON Schema of such a text. ``patternErrorMessage`` is what editors show in place of the pattern."""
+    schema: dict[str, Any] = {"type": "string", "pattern": f"^(?:{pattern})$"}
+    schema |= {"patternErrorMessage": f"expected {expected}"}
+    schema |= {"not": {"pattern": never}} if never else {}
+    return schema | ({"maxLength": longest} if longest else {})
+
+
+def choice(of: type[StrEnum], meanings: Mapping[Any, str]) -> tuple[FieldInfo, WithJsonSchema]:
+    """Metadata of a field that has a member of an enumeration, written as its text; editors show what each one means."""
+    forms = [{"const": str(member), "description": meanings[member]} for member in of]
+    return Field(strict=False), WithJsonSchema({"type": "string", "oneOf": forms})
+
+
+def _apart(items: tuple[object, ...]) -> tuple[object, ...]:
+    for index, item in enumerate(items):
+        if item in items[:index]:
+            raise fault(
+                Code.WRONG_VALUE, f"expected each once, found {quoted(str(item))} again", "Remove one of them", index
+            )
+    return items
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Metadata of a tuple that is written as a list of ``least`` to ``most`` items."""
+
+    least: int
+    most: int
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Not pydantic's own tuple: that one calls a list too short when an item in it is wrong.
+        (item,) = handler(source)["items_schema"]
+        items = list_schema(item, min_length=self.least or None, max_length=self.most, strict=True)
+        return no_info_after_validator_function(tuple, items)
+
+
+def apart(least: int, most: int) -> tuple[Several, AfterValidator, FieldInfo]:
+    """Metadata of a list (a tuple here) of ``least`` to ``most`` texts, each of which may stand there once."""
+    return Several(least, most), AfterValidator(_apart), Field(json_schema_extra={"uniqueItems": True})
+
+
+def _whole(value: object) -> object:
+    # JSON Schema, and people, take 2.0 for a whole number; pydantic's strict mode does not.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Metadata of a whole number."""
 
 NAME_PATTERN = "[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?"
 _NAME = "a name of at most 40 small letters, digits and inner hyphens"
-Name = Annotated[
-    str,
-    AfterValidator(_matching(NAME_PATTERN, _NAME, "Rename it")),
-    WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"}),
-]
+Name = Annotated[str, *matching(NAME_PATTERN, _NAME, "Rename it")]
 NONE = "none"
-EnvironmentName = Annotated[
-    str,
-    AfterValidator(_matching(NAME_PATTERN, f"{_NAME}, other than `none`", "Rename it", lambda text: text != NONE)),
-    WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$", "not": {"const": NONE}}),
-]
+EnvironmentName = Annotated[str, *matching(NAME_PATTERN, f"{_NAME}, other than `none`", "Rename it", f"^{NONE}$")]
+Names = Annotated[tuple[Name, ...], *apart(0, 100)]
+SomeNames = Annotated[tuple[Name, ...], *apart(1, 100)]
 
 _VERSION_PATTERN = r"[A-Za-z0-9_][-A-Za-z0-9_.+/]{0,199}"
 
 
-def _safe_ref(text: str) -> bool:
-    return ".." not in text and "//" not in text and not text.endswith(("/", ".", ".lock"))
-
-
 Version = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            _VERSION_PATTERN,
-            "a tag, branch or commit",
-            "Letters, digits and - _ . + / are allowed, as git allows them in a tag",
-            _safe_ref,
-        )
-    ),
-    WithJsonSchema(
-        {"type": "string", "pattern": f"^{_VERSION_PATTERN}$", "not": {"pattern": r"\.\.|//|/$|\.$|\.lock$"}}
+    *matching(
+        _VERSION_PATTERN,
+        "a tag, branch or commit",
+        "Letters, digits and - _ . + / are allowed, as git allows them in a tag",
+        r"\.\.|//|/$|\.$|\.lock$",
     ),
 ]
 
@@ -119,60 +152,84 @@ def _url(text: str) -> str:
     return text
 
 
-GitUrl = Annotated[
-    str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": f"^({_URL_PATTERN})$", "maxLength": 2000})
+_PREFIX_PATTERN = "|".join(
+    (
+        rf"https?://({_HOST}|\[[0-9a-fA-F:]+\])(:[0-9]{{1,5}})?/[^\s?#\\@]*",
+        rf"ssh://([A-Za-z0-9_][-A-Za-z0-9_.]*@)?({_HOST}|\[[0-9a-fA-F:]+\])(:[0-9]{{1,5}})?/[^\s?#\\]*",
+        r"file:///[^\s?#\\]*",
+        rf"[A-Za-z0-9_][-A-Za-z0-9_.]*@{_HOST}:[^-\s?#:\\]?[^\s?#\\]*",
+    )
+)
+UrlPrefix = Annotated[
+    str,
+    *matching(
+        _PREFIX_PATTERN,
+        "the beginning of a git URL, at least to the end of its host (https://github.com/ or git@github.com:)",
+        "Write the scheme, the host and a `/`",
+        longest=2000,
+    ),
 ]
 
-_DURATION_SCHEMA = {
-    "anyOf": [
-        {"type": "number", "minimum": 0},
-        {"type": "string", "pattern": r"^\s*([0-9]{1,15}(\.[0-9]{1,9})?(ms|s|m|h|d))+\s*$"},
-    ]
-}
-PERCENT_SCHEMA = {"type": "string", "pattern": r"^\s*[0-9]{1,3}(\.[0-9]{1,2})?\s?%\s*$"}
+GitUrl = Annotated[
+    str,
+    AfterValidator(_url),
+    WithJsonSchema(text_schema(_URL_PATTERN, _URL_EXPECTED.removeprefix("expected "), longest=2000)),
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """Metadata of a duration or percentage: ``parse`` reads it, ``write`` shows it, ``divisor`` scales it."""
-
-    parse: Callable[[object], float]
-    write: Callable[[float], str]
-    least: float
-    most: float
-    divisor: int = 1
-    json: Mapping[str, object] = field(default_factory=dict, hash=False)
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_before_validator_function(self._read, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return dict(self.json)
-
-    def _read(self, value: object) -> float:
-        try:
-            found = self.parse(value)
-        except ValueError as error:
-            raise fault(Code.WRONG_VALUE, str(error), "Write the number with its unit") from None
-        if not self.least <= found <= self.most:
-            limits = f"expected {self.write(self.least)} to {self.write(self.most)}, found {quoted(str(value))}"
-            raise fault(Code.WRONG_VALUE, limits, "Choose a value in between")
-        return found if self.divisor == 1 else found / self.divisor
-
-
-def duration(least: float, most: float) -> Within:
-    """Metadata of a duration field: seconds (float) from ``least`` to ``most``."""
-    return Within(parse_duration, format_duration, least, most, json=_DURATION_SCHEMA)
-
-
-def percent(least: int, most: int = FULL_WEIGHT) -> Within:
-    """Metadata of a percentage field: hundredths of a percent (int) from ``least`` to ``most``."""
-    return Within(parse_percent, lambda value: format_percent(int(value)), least, most, json=PERCENT_SCHEMA)
-
-
-def fraction(least: int, most: int) -> Within:
-    """Metadata of a percentage that is used as a fraction (float); ``least`` and ``most`` in hundredths of a percent."""
-    return replace(percent(least, most), divisor=FULL_WEIGHT)
-
-
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
+Text = Annotated[str, *matching(r"[^\n]*[^\s][^\n]*", "one line of text", "Write it in one line", longest=500)]
+"""A sentence for people."""
+Prose = Annotated[str, *matching(r"[\s\S]*\S[\s\S]*", "some text", "Write some text", longest=4000)]
+Digest = Annotated[
+    str,
+    *matching(
+        "[0-9a-f]{12,64}",
+        "12 to 64 digits 0-9 and a-f of a digest",
+        "Copy it from `prodsprint status -o json` or `prodsprint plan`",
+    ),
+]
+_EMAIL = r"[A-Za-z0-9][-A-Za-z0-9._+]{0,63}@[A-Za-z0-9]([-A-Za-z0-9]{0,62})(\.[A-Za-z0-9][-A-Za-z0-9]{0,62}){1,8}"
+Identity = Annotated[
+    str,
+    *matching(
+        f"{_EMAIL}|group:{NAME_PATTERN}",
+        "an e-mail address or group:NAME",
+        "Write the address that signs the commits, or a group of the daemon's settings",
+    ),
+]
+Identities = Annotated[tuple[Identity, ...], *apart(1, 50)]
+Glob = Annotated[
+    str,
+    *matching(
+        r"[^\s/\\\[\]{}!]+(/[^\s/\\\[\]{}!]+)*",
+        "a path in the repo, in which * stands for a part of a name, ? for a character and ** for any folders",
+        "Write it from the top of the repo, without a leading / and without .. or [ ]",
+        r"(^|/)\.\.?(/|$)|[^/]\*\*|\*\*[^/]|(\*[^*]*){9}",
+        200,
+    ),
+]
+NameGlob = Annotated[
+    str,
+    *matching(
+        "[A-Za-z0-9*]([-A-Za-z0-9._:/@*]{0,199})",
+        "a name, in which * stands for any characters",
+        "Letters, digits and - . _ : / @ * are allowed",
+        r"\*\*|(\*[^*]*){9}",
+    ),
+]
+Finding = Annotated[
+    str,
+    *matching(
+        "[A-Za-z0-9][-A-Za-z0-9._:/@+]{0,199}",
+        "the name of a gate or the id of a finding",
+        "Name each one: a waiver for everything cannot be reviewed",
+    ),
+]
+SemanticVersion = Annotated[
+    str,
+    *matching(
+        r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-[0-9A-Za-z]+([.-][0-9A-Za-z]+){0,9})?",
+        "a semantic version such as 1.4.0",
+        "Write it in quotes, with three numbers",
+    ),
+]

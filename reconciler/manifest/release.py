@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, Step, Strategy, StrategyKind
-from reconciler.manifest.models import DEFAULT_STEPS, AnalysisBlock, ReleaseBlock
+from reconciler.manifest.models.release import DEFAULT_STEPS, AnalysisBlock, ReleaseBlock
 
 
 def strategy(block: ReleaseBlock, *, last: bool) -> Strategy:
@@ -19,12 +19,12 @@ def _steps(kind: StrategyKind, block: ReleaseBlock) -> tuple[Step, ...]:
     if kind is StrategyKind.ALL_AT_ONCE:
         return (Step(FULL_WEIGHT, block.bake),)
     if block.steps is None:
-        return tuple(Step(weight, block.bake) for weight in DEFAULT_STEPS)
+        return tuple([Step(weight, block.bake) for weight in DEFAULT_STEPS])
     return tuple(
-        Step(step.weight, block.bake if step.bake is None else step.bake, step.requests) for step in block.steps
+        [Step(step.weight, block.bake if step.bake is None else step.bake, step.requests) for step in block.steps]
     )
 
 
 def analysis(block: AnalysisBlock) -> AnalysisPolicy:
     """The analysis policy of an environment."""
-    return AnalysisPolicy(**dict(block))
+    return AnalysisPolicy(**block.__dict__)

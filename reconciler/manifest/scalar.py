@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 
 MAX_NUMBER = 64
 """Characters of the longest number: more is not a number anybody meant, and costs quadratic time to convert."""
 
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+WORDS: Mapping[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+"""The plain scalars that are null or boolean."""
+NUMERIC = frozenset("0123456789+-.")
+"""What a number begins with. A plain scalar that begins otherwise and is none of WORDS is a text."""
+
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
-_FIRST = frozenset("0123456789+-.")
+_LAST = frozenset("0123456789abcdefABCDEF.nNfF")
+"""What a number ends with."""
 
 
 def resolve(text: str) -> str | int | float | bool | None:
     """The value of a plain scalar. Raises ValueError for numbers that are not finite or longer than MAX_NUMBER."""
-    if text in _NULLS:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    if text[0] not in _FIRST:
+    if text in WORDS:
+        return WORDS[text]
+    if text[0] not in NUMERIC or text[-1] not in _LAST:
         return text
     if _NOT_FINITE.match(text):
         raise ValueError("it is not finite")

@@ -20,8 +20,9 @@ from reconciler.manifest.schema import document_schema, resolved
 _TELLING = 4
 """Characters from which on a value in a message counts as a repeated secret, not as a part of a word."""
 
-Locate = Callable[[Path], Path]
-"""Finds the path in the document for one in the validated value."""
+Spot = tuple[Document, Path]
+Locate = Callable[[Path], Spot]
+"""Finds where a part of the validated value is written: in one document, or with defaults in it in several."""
 
 _TYPES = {
     "string_type": "a text",
@@ -73,28 +74,34 @@ _CHOICES = frozenset({"enum", "literal_error", "union_tag_invalid"})
 _SAID = frozenset({"value_error", "assertion_error"})
 
 
-def translate(error: ValidationError, document: Document, kind: str, base: Path, locate: Locate) -> Iterator[Problem]:
+def translate(error: ValidationError, kind: str, base: Path, locate: Locate) -> Iterator[Problem]:
     """The problems of one validation, one for each place. ``base`` leads from the document to what was validated."""
-    seen: dict[Path, list[str]] = {}
-    found: list[tuple[Path, ErrorDetails]] = []
+    seen: dict[tuple[str, Path], list[str]] = {}
+    found: list[tuple[Spot, ErrorDetails]] = []
     for details in error.errors(include_url=False)[:MAX_PROBLEMS]:
-        path = locate(_target(details))
+        document, path = locate(_target(details))
         if details["type"] in _TYPES:  # the branches of a choice complain one by one about the same value
             path = _existing(document, path)
-            seen.setdefault(path, []).append(_TYPES[details["type"]])
-            if len(seen[path]) > 1:
+            expected = seen.setdefault((document.file, path), [])
+            expected.append(_TYPES[details["type"]])
+            if len(expected) > 1:
                 continue
-        found.append((path, details))
-    known = {path: _instead(kind, (*base, *_target(details))) for path, details in found if details["type"] == _EXTRA}
-    meant_here = {(*path[:-1], name) for path, (_, name) in known.items()}
-    for path, details in found:
-        if details["type"] == _MISSING and path in meant_here:
+        found.append(((document, path), details))
+    known = {
+        (document.file, path): _instead(kind, (*base, *_target(details)))
+        for (document, path), details in found
+        if details["type"] == _EXTRA
+    }
+    meant_here = {(file, (*path[:-1], name)) for (file, path), (_, name) in known.items()}
+    for (document, path), details in found:
+        at = (document.file, path)
+        if details["type"] == _MISSING and at in meant_here:
             continue  # it is there, misspelt
         if details["type"] == _EXTRA:
-            words = f"{quoted(str(path[-1]))} is not known{_inside(path[:-1])}", known[path][0]
+            words = f"{quoted(str(path[-1]))} is not known{_inside(path[:-1])}", known[at][0]
             yield Problem(document.place(path, key=True), Code.UNKNOWN_FIELD, *words)
         else:
-            yield _problem(document, (*base, *_target(details)), path, details, seen.get(path, []))
+            yield _problem((document, path), (*base, *_target(details)), details, seen.get(at, []))
 
 
 def _target(details: ErrorDetails) -> Path:
@@ -108,13 +115,15 @@ def _existing(document: Document, path: Path) -> Path:
     return path
 
 
-def _problem(document: Document, model: Path, path: Path, details: ErrorDetails, expected: list[str]) -> Problem:
+def _problem(spot: Spot, model: Path, details: ErrorDetails, expected: list[str]) -> Problem:
+    document, path = spot
     if details["type"] == _MISSING:
         name = str(path[-1])
         words = f"{quoted(name)} is missing{_inside(path[:-1])}", f"Add `{printable(name)}:` with its value"
         return Problem(document.place(path[:-1], key=True), Code.MISSING_FIELD, *words)
     code, message, hint = _value(details, document.raw(path), _secret(model), expected)
-    return Problem(document.place(path), code, f"{_name(path)}{message}", hint)
+    named = "" if message.startswith("`") else _name(path)  # it names what it is about
+    return Problem(document.place(path), code, f"{named}{message}", hint)
 
 
 def _value(details: ErrorDetails, raw: str, secret: bool, types: list[str]) -> tuple[Code, str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.core.components import owner
 from reconciler.core.desired import FULL_WEIGHT, Instant, Key
 from reconciler.core.observed import Backend, Traffic
 from reconciler.core.outcome import TerminalError, TransientError
@@ -92,7 +93,9 @@ class EnvoyRouter:
         if view.sides != sides:
             self._put_sides(key, sides)
         if view.port != traffic.port:
-            self._files.put(LISTENERS, {str(key): config.listener(key, self._listen, traffic.port)})
+            # Envoy takes listeners away before it adds others, and passes their socket on: no request finds it closed.
+            handed_over: dict[str, Any] = dict.fromkeys(self._siblings(str(key), traffic.port))
+            self._files.put(LISTENERS, {**handed_over, str(key): config.listener(key, self._listen, traffic.port)})
         view = self._await(key, lambda now: now.sides == sides and (now.port == traffic.port or bool(now.port_error)))
         if view.port != traffic.port and view.port_error:
             raise TransientError(_port_words(traffic.port, view.port_error))
@@ -116,14 +119,20 @@ class EnvoyRouter:
                 raise TerminalError(f"{key}: {share / 100:g} % of the requests would go to {role}, which is not there")
         self._claim(str(key), traffic.port)
 
+    def _siblings(self, name: str, port: int) -> list[str]:
+        """Other listeners of the same environment that have the port: it changes hands between its components."""
+        unit, _ = owner(Key.parse(name))
+        held = {one: config.read_port(listener) for one, listener in self._files.entries(LISTENERS).items()}
+        return [one for one in held if held[one] == port and one != name and owner(Key.parse(one))[0] == unit]
+
     def _claim(self, name: str, port: int) -> None:
-        """Go on only with a port that no other key holds. Raises TransientError: the other one may be about to move.
+        """Go on only with a port that no other environment holds. Raises TransientError: that one may be about to move.
 
         When that one, or one further on, waits for the port that this key leaves, nobody could ever move: leave it first.
         """
         held = {one: config.read_port(listener) for one, listener in self._files.entries(LISTENERS).items()}
         owners = {number: one for one, number in held.items() if one != name}
-        if port not in owners:
+        if port not in owners or self._siblings(name, port):
             self._claims.pop(name, None)
             return
         now, mine, other = self._clock.now(), held.get(name), owners.get(port)

@@ -119,7 +119,7 @@ class _Writer:
             self.size += self.repo.odb.read_header(trees.oid_of(oid))[1]
             if self.size > self.limits.bytes:
                 raise TerminalError(f"the tree is larger than {self.limits.bytes} bytes")
-            return self.repo.odb.read(trees.oid_of(oid))[1]
+            return b"" if oid == trees.EMPTY else self.repo.odb.read(trees.oid_of(oid))[1]
         except KeyError:
             raise TerminalError(f"the mirror lacks the object of {_shown(path) or 'the root'}") from None
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from reconciler.core.outcome import TerminalError
 from reconciler.source.address import Credential, Credentials
+from reconciler.source.operator_file import Entry, read_entries
 
 
-class _Rule(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+class _Rule(Entry):
+    page: ClassVar[str] = "docs/sources.md"
+    instead: ClassVar[str] = "write it to a file of mode 0600, and name that in `tokenFile` or `keyFile`"
 
     prefix: str
     username: str = "x-access-token"
@@ -32,16 +29,4 @@ def read_credentials(file: Path | None) -> Credentials:
     """
     if file is None:
         return Credentials()
-    try:
-        rules = TypeAdapter(list[_Rule]).validate_python(YAML(typ="safe", pure=True).load(file.read_text("utf-8")))
-    except OSError as error:
-        raise TerminalError(f"{file}: {error.strerror}") from None
-    except YAMLError as error:
-        raise TerminalError(f"{file}: {error}") from None
-    except UnicodeDecodeError:
-        raise TerminalError(f"{file}: expected YAML in UTF-8; see docs/sources.md") from None
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise TerminalError(f"{file}: {where}: {first['msg']}; see docs/sources.md") from None
-    return Credentials(tuple(Credential(**rule.model_dump()) for rule in rules))
+    return Credentials(tuple(Credential(**found.value.model_dump()) for found in read_entries(file, _Rule)))

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import gc
-import json
-import logging
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pygit2
 
-from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.source import checkout, trees, versions, worker
+from reconciler.clock import SystemClock
+from reconciler.core.outcome import TerminalError
+from reconciler.ports import Clock
+from reconciler.source import checkout, trees, versions
 from reconciler.source.address import Address, Credentials, parse
+from reconciler.source.changes import Change, Differ, Tallies
+from reconciler.source.folders import Folders
+from reconciler.source.remotes import FetchResult, Remotes
 from reconciler.source.trees import Found, Limits, Manifests, Walk
-from reconciler.source.trouble import TROUBLE
-from reconciler.source.worker import Job, Report
-
-log = logging.getLogger(__name__)
-
-GRACE = 5.0
-"""Seconds a worker gets beyond its own alarm before it is killed."""
-START = (
-    "import json,sys; job=json.loads(sys.stdin.buffer.read()); sys.path[:]=job.pop('path'); "
-    "from reconciler.source.worker import main; main(job)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class FetchResult:
-    """What a fetch found: whether the mirror changed, how many refs it has, and the default branch ("" if none)."""
-
-    changed: bool
-    refs: int
-    default: str
+from reconciler.source.trouble import ForgottenError
+from reconciler.source.update import prepare
 
 
 class Mirrors:
@@ -53,134 +30,81 @@ class Mirrors:
     """
 
     def __init__(
-        self, folder: Path, credentials: Credentials | None = None, deadline: float = 30.0, limits: Limits | None = None
+        self,
+        folder: Path,
+        credentials: Credentials | None = None,
+        deadline: float = 30.0,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """``deadline``: seconds that one fetch may take in all."""
-        self._folder = folder
-        self._credentials = credentials or Credentials()
-        self._deadline = deadline
+        """``deadline``: seconds that one fetch may take in all. ``clock`` says how long servers have been left alone."""
+        prepare()
         self._limits = limits or Limits()
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._seen: dict[str, str] = {}
+        self._folders = Folders(folder, deadline)
+        self._remotes = Remotes(
+            self._folders, credentials or Credentials(), deadline, clock or SystemClock(), self._renewed
+        )
         self._walks: dict[str, dict[str, Found]] = {}
-        self._damaged: set[str] = set()
-        self._renewed: dict[str, str] = {}
-        """Refs that a damaged mirror was cloned anew with: doing so again would mend nothing."""
-        worker.prepare()
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def close(self) -> None:
+        """End the worker processes; a fetch that is under way fails."""
+        self._remotes.pool.close()
 
     # --- the remote ---------------------------------------------------------------------------------------------------
 
-    def fetch(self, url: str) -> FetchResult:
+    def fetch(self, url: str, branches: tuple[str, ...] = ()) -> FetchResult:
         """Bring the mirror up to date; an unchanged remote costs one look at its refs.
+
+        With ``branches`` only these are looked at and fetched ("" is the remote's default branch), else all branches and
+        tags. One mirror may be fetched both ways.
 
         Raises TransientError (unreachable, too slow, busy) or TerminalError (refused, not there, too large), each with a
         sentence that names the address and no secret. The mirror then stays as it was. One that turned out to be damaged is
-        cloned anew, and replaced when that is done.
+        cloned anew, and replaced when that is done. A server that wants to be left alone, or has not answered, is not asked
+        before its time: RateLimitedError or HostAwayError, with ``retry_after`` in seconds.
         """
-        address = parse(url)
-        with self._locked(address) as lock:
-            anew = address.slug in self._damaged
-            job = self._job(address, anew=anew)
-            report = _unchanged(job) if address.local else None
-            report = report or self._work(job, lock)
-            if anew and not report.error:
-                self._replace(address, report)
-        if report.damaged:
-            self._suspect(address)
-        if report.error:
-            raise (TerminalError if report.terminal else TransientError)(report.error)
-        self._seen[address.slug] = report.digest
-        return FetchResult(report.changed, report.refs, report.default.removeprefix("refs/heads/"))
+        for branch in filter(None, branches):
+            versions.checked_version(branch)
+        return self._remotes.fetch(parse(url), tuple(sorted(set(branches))))
 
-    @contextmanager
-    def _locked(self, address: Address) -> Iterator[int]:
-        """Hold the mirror against threads and other processes; yields the descriptor that holds the file lock."""
-        with self._guard:
-            lock = self._locks.setdefault(address.slug, threading.Lock())
-        if not lock.acquire(timeout=self._deadline):
-            raise TransientError(f"{address.url}: another fetch of it is still running")
-        try:
-            with (self._folder / f"{address.slug}.lock").open("a") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise TransientError(f"{address.url}: another process is updating the mirror") from None
-                yield file.fileno()
-        except OSError as error:
-            raise TransientError(f"{address.url}: cannot write its mirror: {error.strerror}") from error
-        finally:
-            lock.release()
+    def quotas(self) -> dict[str, int]:
+        """Requests that servers still allow, by ``host`` or ``host:port``, for those that say so."""
+        return self._remotes.hosts.quotas()
 
-    def _suspect(self, address: Address) -> None:
-        slug = address.slug
-        if slug not in self._renewed or self._renewed[slug] != self._seen.get(slug):
-            self._damaged.add(slug)
+    def retain(self, urls: Iterable[str]) -> tuple[str, ...]:
+        """Drop the mirrors of all other addresses; returns those. One that is being fetched stays until the next time."""
+        keep = set()
+        for url in urls:
+            try:
+                keep.add(parse(url).slug)
+            except TerminalError:
+                continue  # an address that is not accepted has no mirror
+        gone = self._folders.retain(frozenset(keep))
+        for address in gone:
+            self._remotes.forget(address)
+            self._walks.pop(address.slug, None)
+        return tuple(address.url for address in gone)
 
-    def _replace(self, address: Address, report: Report) -> None:
-        """Put the new clone in the place of the damaged mirror, which is kept beside it until the next time."""
-        folder = self._path(address)
-        aside = folder.with_suffix(".damaged")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-        folder.with_suffix(".anew").rename(folder)
-        gc.collect()  # libgit2 shares open packs by their path: repos that an error's traceback holds would keep the old ones
-        self._damaged.discard(address.slug)
-        self._renewed[address.slug] = report.digest
+    def _renewed(self, address: Address) -> None:
         self._walks.pop(address.slug, None)
-        log.warning("the mirror of %s was damaged: it is cloned anew, the old one is now %s", address.url, aside)
-
-    def _job(self, address: Address, *, anew: bool) -> Job:
-        folder = self._path(address)
-        seen = self._seen.get(address.slug, "")
-        if anew:
-            folder, seen = folder.with_suffix(".anew"), ""
-            shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            _create(folder, address.url)
-        job = Job(str(folder), address.url, self._deadline, seen)
-        rule = self._credentials.find(address)
-        if address.local or rule is None:
-            return job
-        if address.scheme == "ssh":
-            home = self._folder / f"{address.slug}.home"
-            pin_hosts(home, rule.known_hosts)
-            return replace(job, key=str(rule.key_file or ""), home=str(home))
-        token = self._credentials.token(address)
-        secret = token.reveal() if token else ""
-        return replace(job, username=rule.username, token=secret, ca=str(rule.ca_file or ""))
-
-    def _work(self, job: Job, lock: int) -> Report:
-        """Run a job in a process of its own. It holds the lock too: should the daemon die, nobody else comes between."""
-        path = [*(entry for entry in sys.path if entry), str(Path(__file__).parents[2])]
-        try:
-            done = subprocess.run(  # noqa: S603
-                [sys.executable, "-I", "-S", "-c", START],
-                input=json.dumps({**asdict(job), "path": path}).encode(),
-                capture_output=True,
-                timeout=self._deadline + GRACE,
-                check=False,
-                pass_fds=(lock,),
-            )
-        except subprocess.TimeoutExpired:
-            return Report(error=f"{job.url}: no answer within {self._deadline:g} s")
-        if done.returncode == -signal.SIGALRM:
-            return Report(error=f"{job.url}: not done within {self._deadline:g} s")
-        return worker.report(done.stdout) or Report(error=f"{job.url}: the fetch ended with status {done.returncode}")
 
     # --- the mirror ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self, url: str) -> Iterator[pygit2.Repository]:
+        """The mirror, opened for this thread. What goes wrong with it inside becomes TransientError."""
+        address = parse(url)
+        with self._folders.reading(address, self._remotes.last(address)):
+            yield self._folders.open(address)
 
     def head(self, url: str, branch: str = "") -> str | None:
         """Commit at the tip of a branch, of the default branch when none is named; None when there is none.
 
         Raises TransientError while nothing has been fetched yet.
         """
-        address = parse(url)
         if branch:
             versions.checked_version(branch)
-        with self._reading(address):
-            repo = self._open(address)
+        with self.reading(url) as repo:
             return versions.at(repo, f"refs/heads/{branch}" if branch else str(repo.references["HEAD"].target))
 
     def resolve(self, url: str, version: str) -> str | None:
@@ -189,10 +113,49 @@ class Mirrors:
         In this order: a full id, a tag (peeled), a branch, an id of at least 7 digits; ``refs/tags/x`` and ``refs/heads/x``
         are exact. Raises TerminalError for an odd name or an ambiguous id, TransientError while nothing has been fetched yet.
         """
-        address = parse(url)
         versions.checked_version(version)
-        with self._reading(address):
-            return versions.find(self._open(address), version)
+        with self.reading(url) as repo:
+            return versions.find(repo, version)
+
+    def resolve_all(self, url: str, wanted: Iterable[str]) -> dict[str, str | None]:
+        """``resolve`` for many versions of one repo. None also where ``resolve`` raises TerminalError, which says why.
+
+        Raises TransientError while nothing has been fetched yet.
+        """
+        found: dict[str, str | None] = {}
+        with self.reading(url) as repo:
+            for version in wanted:
+                try:
+                    found[version] = versions.find(repo, versions.checked_version(version))
+                except TerminalError:
+                    found[version] = None
+        return found
+
+    def changes(self, url: str, before: str | None, commit: str) -> tuple[Change, ...]:
+        """How the manifests of ``commit`` (full id) differ from those of ``before``; all of them when that is None.
+
+        An empty answer without ``before`` says that the commit has no manifest: one that cannot be read raises. The cost is
+        that of what differs, as long as a tally of ``before`` is at hand; the mirror keeps those of the last commits.
+
+        Raises TerminalError when ``commit`` is beyond the limits or unknown, ForgottenError when ``before`` is no longer in
+        the mirror, TransientError when the mirror cannot be read.
+        """
+        with self.reading(url) as repo:
+            if before and not isinstance(repo.get(before), pygit2.Commit):
+                raise ForgottenError(f"the mirror of {url} holds no commit {before[:60]!r}")
+            return Differ(repo, self._limits, Tallies(Path(repo.path))).changes(before, commit)
+
+    def contents(self, url: str, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Blob id and content of each of ``blobs`` (as ``changes`` names them), in order.
+
+        Raises TerminalError for one that is too large for a manifest, TransientError when the mirror cannot be read.
+        """
+        with self.reading(url) as repo:
+            for blob in blobs:
+                oid = trees.oid_of(blob)
+                if repo.odb.read_header(oid)[1] > self._limits.manifest:
+                    raise TerminalError(f"{url}: blob {blob} has more than {self._limits.manifest} bytes")
+                yield blob, repo.odb.read(oid)[1]
 
     def files(self, url: str, commit: str, known: AbstractSet[str] = frozenset()) -> Manifests:
         """Every manifest of a commit (full id); content only of blobs whose id is not in ``known``.
@@ -200,12 +163,11 @@ class Mirrors:
         Folders that did not change since the last call for this address are not read again. Raises TerminalError when the
         commit is unknown or beyond the limits, TransientError when the mirror cannot be read.
         """
-        address = parse(url)
-        with self._reading(address):
-            repo = self._open(address)
-            walk = Walk(repo, self._limits, self._walks.get(address.slug, {}))
+        slug = parse(url).slug
+        with self.reading(url) as repo:
+            walk = Walk(repo, self._limits, self._walks.get(slug, {}))
             result = trees.manifests(walk, trees.root(repo, commit), known)
-        self._walks[address.slug] = walk.seen
+        self._walks[slug] = walk.seen
         return result
 
     def checkout(self, source: str, revision: str, into: Path) -> None:
@@ -214,74 +176,14 @@ class Mirrors:
         Raises TerminalError when the mirror lacks the commit or the tree is unsafe, TransientError when the disk fails.
         """
         address = parse(source)
-        if not self._path(address).exists():
+        if not self._folders.path(address).exists():
             raise TerminalError(f"{address.url} has never been fetched")
-        with self._reading(address):
-            repo = self._open(address)
+        with self.reading(source) as repo:
             checkout.write(repo, trees.root(repo, revision), into, self._limits)
 
     def rewritten(self, url: str, old: str, new: str) -> bool:
         """Whether history was rewritten between two commits (full ids): ``old`` is not ``new`` nor an ancestor of it."""
-        address = parse(url)
         if old == new:
             return False
-        with self._reading(address):
-            repo = self._open(address)
+        with self.reading(url) as repo:
             return repo.get(old) is None or not repo.descendant_of(new, old)
-
-    @contextmanager
-    def _reading(self, address: Address) -> Iterator[None]:
-        """Turn what pygit2 raises about a damaged or vanishing mirror into TransientError."""
-        try:
-            yield
-        except TROUBLE as error:
-            if isinstance(error, (pygit2.GitError, KeyError)):
-                self._suspect(address)
-            fault = f"it lacks the object {error}" if isinstance(error, KeyError) else error
-            raise TransientError(f"cannot read the mirror of {address.url}: {fault}") from error
-
-    def _path(self, address: Address) -> Path:
-        return self._folder / f"{address.slug}.git"
-
-    def _open(self, address: Address) -> pygit2.Repository:
-        folder = self._path(address)
-        try:
-            return pygit2.Repository(str(folder))
-        except pygit2.GitError as error:
-            if not folder.exists():
-                raise TransientError(f"{address.url} has not been fetched yet") from None
-            self._suspect(address)
-            raise TransientError(f"the mirror of {address.url} is damaged: {error}") from error
-
-
-def pin_hosts(home: Path, known_hosts: Path | None) -> None:
-    """Give a worker's home folder the pinned host keys and nothing else. Raises TerminalError when they cannot be read."""
-    if known_hosts is None:
-        raise TerminalError("ssh needs known_hosts: a file with the host keys to accept")
-    (home / ".ssh").mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(known_hosts, home / ".ssh" / "known_hosts")
-    except OSError as error:
-        raise TerminalError(f"known_hosts file {known_hosts}: {error.strerror}") from None
-
-
-def _create(folder: Path, url: str) -> None:
-    new = folder.with_suffix(".new")
-    shutil.rmtree(new, ignore_errors=True)
-    repo = pygit2.init_repository(str(new), bare=True)
-    repo.config["http.followRedirects"] = "false"  # a token never goes to where a server points
-    repo.config["prodsprint.source"] = url  # for people who look into the folder
-    new.rename(folder)
-
-
-def _unchanged(job: Job) -> Report | None:
-    """Look at a local remote without a process for it; None when there is something to fetch or to explain."""
-    if not job.seen:
-        return None
-    try:
-        remote = pygit2.Repository(job.folder).remotes.create_anonymous(job.url)
-        remote.connect()
-        refs = worker.advertised(remote, job.most_refs)
-    except TROUBLE:
-        return None
-    return Report(False, len(refs.ids), refs.default, refs.digest) if refs.digest == job.seen else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import pygit2
@@ -30,19 +31,36 @@ def compact(folder: Path) -> None:
     indexes = [index for index in (folder / "objects" / "pack").glob("pack-*.idx") if _small(index)]
     if len(indexes) <= MOST_PACKS:
         return
-    repo = pygit2.Repository(str(folder))
-    builder = pygit2.PackBuilder(repo)
-    for oid in sorted({oid for index in indexes for oid in object_ids(index.read_bytes())}):
-        builder.add(pygit2.Oid(raw=oid))
-    made = folder / JOINED
-    made.mkdir()
-    builder.write(str(made))
-    new = _install(made, folder / "objects" / "pack")
+    objects = sorted({oid for index in indexes for oid in object_ids(index.read_bytes())})
+    new = build(pygit2.Repository(str(folder)), [pygit2.Oid(raw=oid) for oid in objects], folder)
     for index in indexes:
         if index.stem != new:
             index.with_suffix(".pack").unlink(missing_ok=True)
             index.unlink()
+
+
+def build(source: pygit2.Repository, objects: Collection[pygit2.Oid], folder: Path) -> str:
+    """Put objects of ``source`` into a new pack of the mirror ``folder``; returns its name, "" when there are none."""
+    if not objects:
+        return ""
+    builder = pygit2.PackBuilder(source)
+    for oid in objects:
+        builder.add(oid)
+    made = folder / JOINED
+    made.mkdir()
+    builder.write(str(made))
+    new = _install(made, folder / "objects" / "pack")
     shutil.rmtree(made)
+    return new
+
+
+def take(file: Path, folder: Path) -> None:
+    """Copy a file of a pack of another repo into the mirror ``folder``."""
+    new = folder / "objects" / "pack" / f"tmp_{file.name}"
+    shutil.copyfile(file, new, follow_symlinks=False)
+    with new.open("rb") as stream:
+        os.fsync(stream.fileno())
+    new.replace(new.with_name(file.name))
 
 
 def _small(index: Path) -> bool:
@@ -55,9 +73,7 @@ def _install(made: Path, packs: Path) -> str:
     (index,) = made.glob("*.idx")
     for suffix in (".pack", ".idx"):
         file = index.with_suffix(suffix)
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-        file.replace(packs / file.name)
+        file.replace(packs / file.name)  # libgit2 has brought it to the disk already
     return index.stem
 
 

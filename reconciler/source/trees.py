@@ -19,6 +19,9 @@ SYMLINK = 0o120000
 SUBMODULE = 0o160000
 MANIFEST = re.compile(r"(?:.+\.)?prodsprint\.yaml", re.DOTALL)
 ALMOST = re.compile(r"(?:.+\.)?prodsprint\.ya?ml", re.IGNORECASE | re.DOTALL)
+LINE = re.compile(rb"([0-7]{1,12}) ([^\0]*)\0(.{20})", re.DOTALL)
+"""A line of a tree object: mode, name, raw id."""
+ODD = "has a name with control characters or that is not UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,16 @@ class Limits:
     path: int = 3_500
 
 
+EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The tree without entries: git knows it everywhere, and need not store it."""
+
+
+def read_tree(repo: pygit2.Repository, oid: str) -> bytes:
+    """A raw tree object. Raises KeyError when the repo lacks it."""
+    data: bytes = b"" if oid == EMPTY else repo.odb.read(oid_of(oid))[1]
+    return data
+
+
 class Entry(NamedTuple):
     """One line of a tree object, unchecked."""
 
@@ -45,14 +58,21 @@ class Entry(NamedTuple):
 def entries(data: bytes) -> Iterator[Entry]:
     """Read a raw tree object. Raises TerminalError when it is malformed."""
     at = 0
-    try:
-        while at < len(data):
-            space = data.index(b" ", at)
-            end = data.index(b"\0", space)
-            yield Entry(int(data[at:space], 8), data[space + 1 : end], data[end + 1 : end + 21].hex())
-            at = end + 21
-    except ValueError:
-        raise TerminalError("a tree object of the commit is malformed") from None
+    for line in LINE.finditer(data):
+        if line.start() != at:
+            break
+        at = line.end()
+        yield Entry(int(line[1], 8), line[2], line[3].hex())
+    if at != len(data):
+        raise TerminalError("a tree object of the commit is malformed")
+
+
+def entry_at(data: bytes, at: int) -> tuple[Entry, int]:
+    """The line that begins at ``at``, and where the next one begins. Raises TerminalError when it is malformed."""
+    line = LINE.match(data, at)
+    if line is None:
+        raise TerminalError("a tree object of the commit is malformed")
+    return Entry(int(line[1], 8), line[2], line[3].hex()), line.end()
 
 
 def root(repo: pygit2.Repository, commit: str) -> str:
@@ -81,6 +101,8 @@ class Found:
     """(path, blob id, size)."""
     problems: tuple[tuple[str, str], ...] = ()
     """(path, sentence); the path is empty for the tree itself, which then holds nothing else."""
+    folders: frozenset[str] = frozenset()
+    """The paths among ``problems`` that are folders: what is below them is not known."""
     cut: bool = False
     """Whether something was left out for how deep it lies: elsewhere, the same tree may hold more."""
 
@@ -100,7 +122,7 @@ NOTHING = Found()
 
 def without(why: str, *, cut: bool = False) -> Found:
     """What stands for a tree that is not looked into."""
-    return Found((), (("", why),), cut)
+    return Found((), (("", why),), frozenset({""}), cut)
 
 
 @dataclass(slots=True)
@@ -115,6 +137,8 @@ class Walk:
     """What was cut, by tree and depth."""
     read: int = 0
     """Tree objects read."""
+    shed: bool = False
+    """Whether a folder was left out for what is in it: there is too much of it, or it cannot be read."""
 
     def find(self, tree: str, depth: int = 0) -> Found:
         """Manifests in and below a tree. What is beyond a limit is left out, and is a problem of its own path alone."""
@@ -129,6 +153,7 @@ class Walk:
         try:
             found = self._look(tree, depth)
         except TerminalError as error:
+            self.shed = True
             found = without(str(error))
         if found.cut:
             self.cuts[tree, depth] = found
@@ -136,16 +161,33 @@ class Walk:
             self.seen[tree] = found
         return found
 
+    def one(self, entry: Entry, depth: int) -> Found:
+        """What one entry of a tree makes, with paths relative to the entry; ``depth`` is the tree's."""
+        if entry.mode == TREE:
+            return self.find(entry.oid, depth + 1)
+        name = entry.name.decode(errors="backslashreplace")
+        if not ALMOST.fullmatch(name):
+            return NOTHING
+        size, why = self._judge(entry.mode, name, entry.oid)
+        return Found((), (("", why),)) if why else Found((("", entry.oid, size),))
+
     def _look(self, tree: str, depth: int) -> Found:
         files: list[tuple[str, str, int]] = []
         problems: list[tuple[str, str]] = []
         parts: dict[str, Found] = {}
-        for mode, raw, oid in entries(self.repo.odb.read(oid_of(tree))[1]):
+        lines = list(entries(read_tree(self.repo, tree)))
+        if len({line.name for line in lines}) < len(lines):
+            raise TerminalError("has an entry twice and is not read")
+        for mode, raw, oid in lines:
             name = raw.decode(errors="backslashreplace")
             if mode == TREE:
                 parts[name] = self.find(oid, depth + 1)
             elif ALMOST.fullmatch(name):
-                self._judge(mode, name, oid, files, problems)
+                size, why = self._judge(mode, name, oid)
+                if why:
+                    problems.append((name, why))
+                else:
+                    files.append((name, oid, size))
         own = Found(tuple(files), tuple(problems))
         self._fit(own, parts)
         if not own.count and not any(part.count for part in parts.values()):
@@ -156,40 +198,38 @@ class Walk:
                 *((f"{name}/{path}", blob, n) for name, part in parts.items() for path, blob, n in part.files),
             ),
             (*own.problems, *((_below(name, path), w) for name, part in parts.items() for path, w in part.problems)),
+            frozenset(_below(name, path) for name, part in parts.items() for path in part.folders),
             any(part.cut for part in parts.values()),
         )
 
     def _fit(self, own: Found, parts: dict[str, Found]) -> None:
         """Leave out the largest folders until the rest is within the limits. Raises TerminalError when that is not enough."""
         most, room = self.limits.manifests, self.limits.manifests_bytes
-        _shed(parts, own, lambda part: part.count, most, f"has more than {most} manifests")
-        _shed(parts, own, lambda part: part.size, room, f"has manifests that are larger than {room} bytes together")
+        self._shed(parts, own, lambda part: part.count, most, f"has more than {most} manifests")
+        self._shed(
+            parts, own, lambda part: part.size, room, f"has manifests that are larger than {room} bytes together"
+        )
+
+    def _shed(self, parts: dict[str, Found], own: Found, measure: Callable[[Found], int], most: int, why: str) -> None:
+        total = measure(own) + sum(map(measure, parts.values()))
+        self.shed |= total > most
+        for name in sorted(parts, key=lambda name: -measure(parts[name])) if total > most else ():
+            if total <= most:
+                return
+            rest = without(f"{why}, with what lies beside it, and is not read")
+            total -= measure(parts[name]) - measure(rest)
+            parts[name] = rest
+        if total > most:
+            raise TerminalError(why)
 
     def _again(self, tree: str) -> Found:
         self.seen[tree] = self.before[tree]
         return self.before[tree]
 
-    def _judge(
-        self, mode: int, name: str, oid: str, files: list[tuple[str, str, int]], problems: list[tuple[str, str]]
-    ) -> None:
+    def _judge(self, mode: int, name: str, oid: str) -> tuple[int, str]:
+        """Size of a file in bytes, and why it is refused."""
         size = self.repo.odb.read_header(oid_of(oid))[1] if mode in REGULAR else 0
-        why = _refusal(mode, name, size, self.limits.manifest)
-        if why:
-            problems.append((name, why))
-        else:
-            files.append((name, oid, size))
-
-
-def _shed(parts: dict[str, Found], own: Found, measure: Callable[[Found], int], most: int, why: str) -> None:
-    total = measure(own) + sum(map(measure, parts.values()))
-    for name in sorted(parts, key=lambda name: -measure(parts[name])):
-        if total <= most:
-            return
-        rest = without(f"{why}, with what lies beside it, and is not read")
-        total -= measure(parts[name]) - measure(rest)
-        parts[name] = rest
-    if total > most:
-        raise TerminalError(why)
+        return size, _refusal(mode, name, size, self.limits.manifest)
 
 
 def _below(name: str, path: str) -> str:
@@ -222,15 +262,14 @@ def manifests(walk: Walk, tree: str, known: AbstractSet[str]) -> Manifests:
     for path, why in found.problems:
         if not path:
             raise TerminalError(f"the commit {why}")
-    odd = [
-        (path, "has a name with control characters or that is not UTF-8") for path, _, _ in found.files if _odd(path)
-    ]
-    refused = {path for path, _ in odd}
+    odd_ones = [(path, ODD) for path, _, _ in found.files if odd(path)]
+    refused = {path for path, _ in odd_ones}
     paths = {path: blob for path, blob, _ in found.files if path not in refused}
     odb = walk.repo.odb
     content = {blob: odb.read(oid_of(blob))[1] for blob in dict.fromkeys(paths.values()) if blob not in known}
-    return Manifests(paths, content, (*found.problems, *odd))
+    return Manifests(paths, content, (*found.problems, *odd_ones))
 
 
-def _odd(path: str) -> bool:
+def odd(path: str) -> bool:
+    """Whether a path cannot be shown as it is."""
     return not path.isprintable() or "\\" in path

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pygit2
+
+from reconciler.core.outcome import TerminalError, TransientError
 
 
 class TooLarge(Exception):  # noqa: N818 - says what it is
@@ -19,8 +22,47 @@ class Empty(Exception):  # noqa: N818
     """The remote lost every branch and tag: taken for an accident, never for a wish."""
 
 
-TROUBLE = (pygit2.GitError, TooLarge, Refused, Empty, OSError, KeyError, ValueError, MemoryError)
-"""Everything that ``worker.update`` and pygit2 raise."""
+class Away(OSError):  # noqa: N818
+    """Nothing answers where the remote should be."""
+
+
+class Odd(Exception):  # noqa: N818
+    """An answer that only libgit2 may understand."""
+
+
+class Busy(Exception):  # noqa: N818
+    """The server has answered that it is asked too often, or has no time. ``wait``: the seconds that it asks for, or 0."""
+
+    def __init__(self, status: int, wait: float) -> None:
+        super().__init__(f"the server answers with status {status}: {BUSY.get(status, 'too many requests')}")
+        self.wait = wait
+
+
+BUSY = {503: "not available just now"}
+
+
+class LaterError(TransientError):
+    """There is no use in trying before ``retry_after`` seconds (> 0) have passed."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class RateLimitedError(LaterError):
+    """A server is asked too often, or too busy: all of its repos wait."""
+
+
+class HostAwayError(LaterError):
+    """A server did not answer at all, several times in a row: all of its repos wait."""
+
+
+class ForgottenError(TerminalError):
+    """The mirror does not hold a commit, or holds it no more."""
+
+
+TROUBLE = (pygit2.GitError, TooLarge, Refused, Empty, Busy, OSError, KeyError, ValueError, MemoryError)
+"""Everything that ``update.update`` and pygit2 raise."""
 
 KNOWN = (
     ("status code: 401", "the server refused the credentials", True),
@@ -44,14 +86,22 @@ KNOWN = (
 
 def explain(error: BaseException, url: str) -> tuple[str, bool]:
     """One sentence for an error, and whether it is terminal."""
-    if isinstance(error, (TooLarge, Refused, Empty)):
-        return f"{url}: {error}", not isinstance(error, Empty)
+    if isinstance(error, (TooLarge, Refused, Empty, Busy)):
+        return f"{url}: {error}", not isinstance(error, (Empty, Busy))
     if isinstance(error, MemoryError):
         return f"{url}: the server sent more than fits in memory", True
     text = " ".join(str(error).split())[:300]
+    if url.startswith("https://") and "user rejected" in text:
+        return f"{url}: the server's certificate is not valid", True
     if url.startswith("/") and ("unsupported URL protocol" in text or "could not find repo" in text):
         return f"{url}: the folder {'is no git repo' if Path(url).is_dir() else 'does not exist'}", True
     for mark, sentence, terminal in KNOWN:
         if mark in text:
             return f"{url}: {sentence} (git says: {text})", terminal
     return f"{url}: {text}", False
+
+
+def busy(error: BaseException) -> Busy | None:
+    """What an error says about a server that is asked too often, also when it is libgit2 that was told so."""
+    found = re.search(r"status code: (429|503)", str(error))
+    return error if isinstance(error, Busy) else Busy(int(found[1]), 0.0) if found else None

@@ -20,6 +20,7 @@ from reconciler.core.state import Answer, KeyState, Plan, Request
 from reconciler.ports import AuditEntry, ChainReport, Delivery, Transition
 from reconciler.store import chain, outbox, requests, states, ticklog
 from reconciler.store.chain import Origin
+from reconciler.store.config import SqlConfigMemory
 from reconciler.store.database import Database, open_database
 from reconciler.store.faults import translate
 from reconciler.store.group import GroupCommit, Job
@@ -43,6 +44,8 @@ class SqlStore:
         self._notifiers = notifiers
         self._ticks = ticklog.TickBuffer()
         self._group = GroupCommit(self._run)
+        self.config = SqlConfigMemory(database, self._group, notifiers)
+        """What is remembered of config repos."""
 
     # --- state -------------------------------------------------------------------------------------------------------
 

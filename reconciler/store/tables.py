@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: the schema this version reads and writes."""
 
 metadata = MetaData()
@@ -132,4 +132,61 @@ requests = Table(
     Column("step", BigInteger, nullable=False, server_default="0"),
     Index("requests_key", "key", "id"),
     sqlite_autoincrement=True,
+)
+
+applied = Table(
+    "applied",
+    metadata,
+    Column("repo", Text, primary_key=True),
+    Column("commit", Text, nullable=False),
+    Column("signer", Text, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("repo", Text, nullable=False),
+    Column("path", Text, primary_key=True),
+    Column("blob", Text, nullable=False),
+    Column("why", Text, nullable=False),
+)
+
+carried = Table(
+    "carried",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("carry", String(16), nullable=False),
+    Column("desired", Text, nullable=False),
+    Column("commit", Text, nullable=False),
+)
+
+since = Table(
+    "since",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("commit", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+survivors = Table(
+    "survivors",
+    metadata,
+    Column("identity", Text, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+)
+
+granted = Table(
+    "granted",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("usage", Text, nullable=False),
+)
+
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("blob", Text, primary_key=True),
+    Column("language", Text, nullable=False),
+    Column("record", LargeBinary, nullable=False),
 )

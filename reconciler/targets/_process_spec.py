@@ -9,10 +9,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from reconciler.core.units import parse_duration
+from reconciler.core.patterns import duration_schema
+from reconciler.core.units import format_duration, parse_duration
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATH = re.compile(r"/[!-~]*")
+_QUOTING = re.compile(r"""[\\'"]""")
+_WORD = re.compile(r"[^ \t\r\n]+")
 
 
 def _command(value: object) -> tuple[str, ...]:
@@ -25,6 +28,8 @@ def _command(value: object) -> tuple[str, ...]:
 
 
 def _split(text: str) -> list[str]:
+    if not _QUOTING.search(text):
+        return _WORD.findall(text)  # what shlex would say, fifty times as fast
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -64,14 +69,39 @@ def _seconds(value: object) -> float:
     return seconds
 
 
-_COMMAND_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_SECONDS_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "number", "minimum": 0.01}, {"type": "string"}]}
+# The grammar of shlex: bare characters, escaped ones, and two kinds of quotes, all of them closed.
+_WORDS = r"""^(?:[^\\'"]|\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*")*$"""
+_NO_WORD = r"""^[ \t\r\n]*(?:''|"")*(?:[ \t\r\n]|$)"""
 
-Command = Annotated[tuple[str, ...], BeforeValidator(_some_command), WithJsonSchema(_COMMAND_SCHEMA)]
-MaybeCommand = Annotated[tuple[str, ...], BeforeValidator(_command), WithJsonSchema(_COMMAND_SCHEMA)]
-Env = Annotated[dict[str, StrictStr], BeforeValidator(_env)]
+
+def _command_schema(*, some: bool) -> dict[str, Any]:
+    text: dict[str, Any] = {"type": "string", "pattern": _WORDS, "patternErrorMessage": "expected a command line"}
+    words: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+    if some:
+        text["not"] = {"pattern": _NO_WORD}
+        words |= {"minItems": 1, "prefixItems": [{"type": "string", "minLength": 1}]}
+    return {"$comment": "command", "anyOf": [text, words]}
+
+
+_ENV_SCHEMA = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^{_ENV_NAME.pattern}$", "not": {"pattern": "^(?:PORT$|PRODSPRINT_)"}},
+    "additionalProperties": {"type": "string"},
+}
+
+Command = Annotated[tuple[str, ...], BeforeValidator(_some_command), WithJsonSchema(_command_schema(some=True))]
+MaybeCommand = Annotated[tuple[str, ...], BeforeValidator(_command), WithJsonSchema(_command_schema(some=False))]
+Env = Annotated[dict[str, StrictStr], BeforeValidator(_env), WithJsonSchema(_ENV_SCHEMA)]
 HealthPath = Annotated[StrictStr, BeforeValidator(_path), WithJsonSchema({"type": "string", "pattern": "^/[!-~]*$"})]
-Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_SECONDS_SCHEMA)]
+Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(duration_schema(0.01, 86_400))]
+
+
+def _seconds_field(default: float, description: str) -> Any:
+    return Field(default=default, description=description, json_schema_extra={"default": format_duration(default)})
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class ProcessSpec(BaseModel):
@@ -90,20 +120,18 @@ class ProcessSpec(BaseModel):
     env: Env = Field(default_factory=dict, description="Environment variables of the service.")
     build_env: Env = Field(default_factory=dict, description="Environment variables of the build.")
     health: HealthPath = Field(default="/", description="Path that answers 2xx or 3xx while the service is healthy.")
-    health_interval: Seconds = Field(default=1.0, description="Time between two health checks.")
-    health_timeout: Seconds = Field(default=1.0, description="Time in which a health check has to be answered.")
-    health_failures: StrictInt = Field(
+    health_interval: Seconds = _seconds_field(1.0, "Time between two health checks.")
+    health_timeout: Seconds = _seconds_field(1.0, "Time in which a health check has to be answered.")
+    health_failures: Annotated[StrictInt, BeforeValidator(_whole)] = Field(
         default=2, ge=1, le=100, description="Failed health checks in a row after which an instance is unhealthy."
     )
-    start_deadline: Seconds = Field(
-        default=30.0,
-        description="Time from start to the first good health check, and the longest time an instance may stay unhealthy "
+    start_deadline: Seconds = _seconds_field(
+        30.0,
+        "Time from start to the first good health check, and the longest time an instance may stay unhealthy "
         "before it is started again.",
     )
-    stop_deadline: Seconds = Field(
-        default=10.0, description="Time from SIGTERM to SIGKILL: let requests in flight finish in it."
-    )
-    build_deadline: Seconds = Field(default=600.0, description="Time in which the build has to end.")
+    stop_deadline: Seconds = _seconds_field(10.0, "Time from SIGTERM to SIGKILL: let requests in flight finish in it.")
+    build_deadline: Seconds = _seconds_field(600.0, "Time in which the build has to end.")
 
 
 RUNTIME = frozenset(

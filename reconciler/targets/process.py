@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler import proc
+from reconciler.core.components import owner
 from reconciler.core.desired import Key, Release
 from reconciler.core.digest import short
 from reconciler.core.observed import Instance, InstanceStatus
@@ -210,10 +211,12 @@ class _Wanted:
     def labels(self) -> dict[str, str]:
         """What the service may know of itself. The shim adds PORT and PRODSPRINT_INSTANCE."""
         artifact = self.release.desired.artifact
+        key, component = owner(self.key)
         return {
-            "PRODSPRINT_WORKSPACE": self.key.workspace,
-            "PRODSPRINT_PROJECT": self.key.project,
-            "PRODSPRINT_ENVIRONMENT": self.key.environment,
+            "PRODSPRINT_WORKSPACE": key.workspace,
+            "PRODSPRINT_PROJECT": key.project,
+            "PRODSPRINT_ENVIRONMENT": key.environment,
+            **({"PRODSPRINT_COMPONENT": component} if component else {}),
             "PRODSPRINT_VERSION": artifact.version,
             "PRODSPRINT_REVISION": artifact.revision,
         }

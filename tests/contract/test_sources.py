@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import pytest
 from gitrepos import Repo, Tool
-from gitservers import smart_http, sshd
+from gitservers import certificate, smart_http, sshd
 
 from reconciler.core.outcome import TransientError
 from reconciler.source.address import Credential, Credentials
 from reconciler.source.git import Mirrors
 
 TOKEN = "t0ken-of-the-test"
-TRANSPORTS = ("path", "file", "http", "ssh")
+TRANSPORTS = ("path", "file", "http", "https", "ssh")
 
 
 class Way(NamedTuple):
@@ -42,6 +42,14 @@ def over_http(repo: Repo, folder: Path) -> Iterator[Way]:
     (folder / "token").write_text(TOKEN + "\n")
     with smart_http(repo.path.parent, TOKEN) as server:
         rules = Credentials((Credential(server.url, token_file=folder / "token"),))
+        yield Way(repo, f"{server.url}/shop.git", Mirrors(folder / "mirrors", rules))
+
+
+def over_https(repo: Repo, folder: Path) -> Iterator[Way]:
+    (folder / "token").write_text(TOKEN + "\n")
+    made = certificate(folder)
+    with smart_http(repo.path.parent, TOKEN, tls=made, keep_alive=True) as server:
+        rules = Credentials((Credential(server.url, token_file=folder / "token", ca_file=made.file),))
         yield Way(repo, f"{server.url}/shop.git", Mirrors(folder / "mirrors", rules))
 
 
@@ -108,6 +116,50 @@ def test_a_remote_that_lost_every_branch_leaves_the_mirror_as_it_was(way: Way) -
     with pytest.raises(TransientError, match="no branch or tag any more"):
         way.mirrors.fetch(way.url)
     assert way.mirrors.head(way.url) == first
+
+
+def test_one_branch_alone_is_followed_and_both_ways_of_fetching_get_along(way: Way) -> None:
+    way.repo.commit({"a": "1"})
+    first = way.repo.commit({"a": "2"}, branch="prod")
+    way.repo.tag("v1", first)
+    result = way.mirrors.fetch(way.url, ("prod",))
+    assert (result.changed, result.refs) == (True, 1)
+    assert way.mirrors.head(way.url, "prod") == first
+    assert way.mirrors.resolve(way.url, "refs/heads/main") is way.mirrors.resolve(way.url, "refs/tags/v1") is None
+    way.repo.commit({"a": "3"})
+    assert not way.mirrors.fetch(way.url, ("prod",)).changed
+
+    assert way.mirrors.fetch(way.url).refs == 3
+    second = way.repo.commit({"a": "4"}, branch="prod")
+    assert way.mirrors.fetch(way.url, ("prod",)).changed
+    assert not way.mirrors.fetch(way.url).changed
+    assert way.mirrors.head(way.url, "prod") == second
+    # Back to where all branches were seen last: what one of them saw meanwhile must not hide it.
+    way.repo.git.references.create("refs/heads/prod", first, force=True)
+    assert way.mirrors.fetch(way.url).changed
+    assert way.mirrors.head(way.url, "prod") == first
+
+
+def test_the_default_branch_is_followed_without_its_name(way: Way) -> None:
+    assert way.mirrors.fetch(way.url, ("",)).refs == 0
+    first = way.repo.commit({"a": "1"})
+    other = way.repo.commit({"a": "2"}, branch="trunk")
+    result = way.mirrors.fetch(way.url, ("",))
+    assert (result.refs, result.default) == (1, "main")
+    assert way.mirrors.head(way.url) == first
+    way.repo.git.references.create("HEAD", "refs/heads/trunk", force=True)
+    assert way.mirrors.fetch(way.url, ("",)).default == "trunk"
+    assert way.mirrors.head(way.url) == other
+
+
+def test_a_named_branch_that_vanished_leaves_the_mirror_as_it_was(way: Way) -> None:
+    way.repo.commit({"a": "1"})
+    first = way.repo.commit({"a": "2"}, branch="prod")
+    way.mirrors.fetch(way.url, ("prod",))
+    way.repo.delete("refs/heads/prod")
+    with pytest.raises(TransientError, match="has no branch prod any more"):
+        way.mirrors.fetch(way.url, ("prod",))
+    assert way.mirrors.head(way.url, "prod") == first
 
 
 def test_nothing_is_known_before_the_first_fetch(way: Way) -> None:

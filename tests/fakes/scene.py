@@ -9,7 +9,7 @@ from typing import Any
 from fakes.values import KEY, at, counters, desired, instances, release
 
 from reconciler.core.decide import decide
-from reconciler.core.desired import DesiredState
+from reconciler.core.desired import DesiredState, OnDelete, Tombstone
 from reconciler.core.inputs import Decision, Inputs
 from reconciler.core.observed import Observed, Reading, Tick
 from reconciler.core.plan import traffic_for
@@ -23,6 +23,7 @@ class Scene:
     state: KeyState = field(default_factory=lambda: KeyState(KEY))
     desired: DesiredState | None = None
     problem: str = ""
+    tombstone: Tombstone | None = None
     observed: Observed = field(default_factory=Observed)
     seconds: float = 0.0
     jump: float = 0.0
@@ -45,6 +46,7 @@ class Scene:
             observed=self.observed,
             ticks=mine,
             requests=self.requests,
+            tombstone=self.tombstone if self.desired is None else None,
             **self.extra,
         )
 
@@ -115,7 +117,12 @@ class Scene:
     # --- ways to well-known states -----------------------------------------------------------------------------------
 
     def commit(self, version: str, **changes: Any) -> None:
-        self.desired = desired(version, **changes)
+        self.desired, self.tombstone = desired(version, **changes), None
+
+    def remove(self, on_delete: OnDelete = OnDelete.KEEP) -> None:
+        """Have the manifest removed."""
+        wanted = self.desired or desired("v1")
+        self.desired, self.tombstone = None, Tombstone(replace(wanted, on_delete=on_delete), "d" * 40)
 
     def certify(self, version: str, **changes: Any) -> None:
         """Bring a version into service, with a certificate."""

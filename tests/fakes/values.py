@@ -44,7 +44,7 @@ def desired(version: str = "v1", key: Key = KEY, **changes: Any) -> DesiredState
         router="fake",
         strategy=STRATEGY,
         analysis=POLICY,
-        after=None,
+        after=(),
         commit=revision(f"commit of {version}"),
         path="prodsprint.yaml",
     )

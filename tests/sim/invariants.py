@@ -9,11 +9,11 @@ from typing import Any
 from sim.replicas import Scheduler, Violated
 from sim.world import World, canary_share
 
-from reconciler.core.desired import FULL_WEIGHT, Key, Release, StrategyKind
+from reconciler.core.desired import FULL_WEIGHT, Key, OnDelete, Release, StrategyKind
 from reconciler.core.digest import release_digest
 from reconciler.core.observed import Observed, Traffic
 from reconciler.core.plan import endpoints, in_force, ready, steps_of
-from reconciler.core.state import KeyState, Phase, Rollout, RolloutKind, Route, Scale, SetRoute, Verb
+from reconciler.core.state import KeyState, Phase, Rollout, RolloutKind, Route, Scale, SetRoute, Verb, retired
 from reconciler.ports import Transition
 from reconciler.reconcile import Look
 from reconciler.store.sql import SqlStore
@@ -62,23 +62,33 @@ class Invariants:
             self._fail(f"a look at {key} ended in {result}")
         if self.looks > self.most_looks:
             self._fail(f"{self.looks} looks: a loop that never rests")
+        self.rested()
+
+    def rested(self) -> None:
+        """Called after every look, and when a replica has nothing to look at."""
         now = self.world.clock.elapsed
         if now > self.quiet and now - self.last_commit > QUIET and all(map(self._settled, self.scheduler.keys)):
             self.scheduler.stop()
         elif now > self.quiet + self.bound:
-            self._fail(f"not settled {self.bound:g} s after the last fault: {self.states.get(key)}")
+            self._fail(f"not settled {self.bound:g} s after the last fault: {self.states}")
 
     def _settled(self, key: Key) -> bool:
         state = self.states.get(key)
         if state is None:
             return True
+        if state.retirement is not None and self._unasked(key) and not retired(state):
+            return False
         held = state.rollout is not None and state.rollout.held is not None and state.stable is None
         return state.rollout is None or held or self._without_manifest(key, state)
 
     def _without_manifest(self, key: Key, state: KeyState) -> bool:
         """Whether a rollout does not go on because nobody asks for it any more."""
-        stepping = state.rollout is not None and state.rollout.phase is Phase.STEPPING
-        return stepping and self.world.desires.wanted[key] is None
+        current = state.rollout
+        stepping = current is not None and current.phase is Phase.STEPPING and current.confirmed is not None
+        return stepping and self._unasked(key)
+
+    def _unasked(self, key: Key) -> bool:
+        return self.world.desires.wanted.get(key) is None
 
     def _fail(self, message: str) -> None:
         raise Violated(f"at {self.world.clock.elapsed:.3f} s, port call {self.scheduler.calls}: {message}")
@@ -137,6 +147,7 @@ class Invariants:
         self._plan_follows(before, after)
         self._attempt_follows(before, after)
         self._something_serves(before, after, transition.inputs)
+        self._end_was_asked_for(before, after, transition)
         if not by_person:
             self._step_was_earned(before, after)
 
@@ -171,6 +182,25 @@ class Invariants:
         seen = json.loads(inputs)["observed"]["traffic"]
         if old.phase is Phase.STEPPING and (seen is not None or old.confirmed is not None):
             self._fail(f"the only release that serves is taken away: {seen}")
+
+    def _end_was_asked_for(self, before: KeyState, after: KeyState, transition: Transition) -> None:
+        """Nothing that serves is given up without a tombstone that says so, or a person; never while git asks for it."""
+        inputs = json.loads(transition.inputs)
+        asked, gone = inputs.get("desired") is not None, inputs.get("tombstone")
+        begins = after.retirement is not None and before.retirement is None
+        person = any(one.type == "request.retire.accepted" for one in transition.records)
+        says = gone is not None and gone["desired"]["on_delete"] == OnDelete.DESTROY
+        empty = gone is not None and before.stable is None
+        if begins and (asked or inputs["problem"] or not (person or says or empty)):
+            self._fail(f"{after.key} is taken out of service, but nobody asked for that")
+        if before.stable is not None and after.stable is None:
+            again = after.rollout is not None and after.rollout.release.digest == before.stable.digest
+            if not again and (before.retirement is None or asked):
+                self._fail(f"{before.stable.digest[:8]} is given up, although nobody asked for that")
+        if retired(after) and not retired(before):
+            traffic, running = self.world.router.in_force(after.key), self.world.target.running(after.key)
+            if traffic is not None or running:
+                self._fail(f"{after.key} is called retired with {traffic} and {running}")
 
     def _step_was_earned(self, before: KeyState, after: KeyState) -> None:
         old, new = before.rollout, after.rollout
@@ -222,9 +252,14 @@ class Invariants:
         traffic, running = self.world.router.in_force(key), self.world.target.running(key)
         serving = state.stable or (state.rollout and state.rollout.release)
         if serving is None:
-            if traffic is not None:
-                self._fail(f"{key} has no release, but traffic: {traffic}")
+            if traffic is not None or running:
+                self._fail(f"{key} has no release, but {traffic} and {running}")
+            if self._unasked(key) and self.world.desires.tombstone(key) is not None and not retired(state):
+                self._fail(f"nothing of {key} is left, and nobody says so")
             return
+        gone = self.world.desires.tombstone(key)
+        if gone is not None and gone.desired.on_delete is OnDelete.DESTROY:
+            self._fail(f"{key} was to be destroyed, but {serving.digest[:8]} serves")
         trying = state.rollout.release.digest if state.rollout and self._without_manifest(key, state) else ""
         tried = share_of(traffic, trying) if trying != serving.digest else 0
         if share_of(traffic, serving.digest) + tried != FULL_WEIGHT:
@@ -234,8 +269,8 @@ class Invariants:
         self._outcome(key, state)
 
     def _outcome(self, key: Key, state: KeyState) -> None:
-        wanted = self.world.desires.wanted[key]
-        if wanted is None or self.interfered or wanted.after is not None:
+        wanted = self.world.desires.wanted.get(key)
+        if wanted is None or self.interfered or wanted.after or state.pause is not None:
             return
         digest = release_digest(wanted)
         quarantined = digest in {row.digest for row in state.quarantined}

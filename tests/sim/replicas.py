@@ -44,13 +44,15 @@ class Faults(Protocol):
 
 
 class Observer(Protocol):
-    """Is told of every port call that was made, and of every look."""
+    """Is told of every port call that was made, of every look, and when there is nothing to look at."""
 
     def called(self, call: str, args: tuple[Any, ...], before: Any) -> None: ...
 
     def before(self, call: str, args: tuple[Any, ...]) -> Any: ...
 
     def looked(self, key: Key, look: Look | None, result: str) -> None: ...
+
+    def rested(self) -> None: ...
 
 
 class Ported:
@@ -103,6 +105,7 @@ class Replica:
             controller = self._boot()
             while True:
                 if controller.process_one() is None:
+                    self.scheduler.observer.rested()
                     due = controller.queue.next_due()
                     now = self.scheduler.world.clock.elapsed
                     self.scheduler.wait(self, 60.0 if due is None else max(0.0, due - now), idle=True)

@@ -12,7 +12,7 @@ from sim.invariants import Invariants
 from sim.replicas import Crash, Faults, Scheduler
 from sim.world import Truth, World
 
-from reconciler.core.desired import DesiredState, Key, Step, Strategy, StrategyKind
+from reconciler.core.desired import DesiredState, Key, OnDelete, Step, Strategy, StrategyKind
 from reconciler.core.state import Request, Verb
 from reconciler.store.sql import SqlStore
 
@@ -117,21 +117,40 @@ class Story:
     # --- what git asks for -------------------------------------------------------------------------------------------
 
     def _commits(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
-        strategy = self._strategy(chance)
+        strategy, on_delete = self._strategy(chance), chance.choice(tuple(OnDelete))
         versions = ["good-1"] if chance.random() < 0.9 else []
         versions += chance.choices(tuple(TRUTHS), k=chance.choice((1, 2, 3, 4)))
         moment = 0.0
         for version in versions:
             size = chance.choice((1, 2, 3, 5))
             for key in scheduler.keys:
-                after = KEY.environment if key is not KEY else None
-                wanted = desired(version, key, strategy=strategy, instances=size, after=after)
+                after = (KEY.environment,) if key is not KEY else ()
+                wanted = desired(version, key, strategy=strategy, instances=size, after=after, on_delete=on_delete)
                 self._at(
                     world, moment, f"commit {version} for {key}", lambda one=wanted: self._commit(world, scheduler, one)
                 )
             moment += chance.choice((0.01, 1.0, 12.0, 40.0, 60.0))
         if chance.random() < 0.1:
             self._at(world, moment, "manifest gone", lambda: self._gone(world, scheduler, KEY))
+        elif chance.random() < 0.3:
+            self._removals(chance, world, scheduler, moment)
+
+    def _removals(self, chance: random.Random, world: World, scheduler: Scheduler, moment: float) -> None:
+        """The manifest is removed, perhaps in the middle of things; and perhaps it comes back, or a person ends it."""
+        moment = chance.choice((moment, chance.uniform(0.0, moment)))
+        self._at(world, moment, "manifest removed", lambda: self._remove(world, scheduler, KEY))
+        for _ in range(chance.choice((0, 1, 1, 3))):
+            moment += chance.choice((0.01, 0.1, 1.0, 3.0, 20.0))
+            version = chance.choice(("good-1", "good-2", "bad-1"))
+            wanted = desired(version, strategy=self._strategy(chance), on_delete=chance.choice(tuple(OnDelete)))
+            self._at(
+                world, moment, f"it comes back with {version}", lambda one=wanted: self._commit(world, scheduler, one)
+            )
+            moment += chance.choice((0.05, 1.0, 5.0, 30.0))
+            self._at(world, moment, "manifest removed", lambda: self._remove(world, scheduler, KEY))
+        if chance.random() < 0.4:
+            moment += chance.choice((0.0, 1.0, 40.0))
+            self._at(world, moment, "request retire", lambda: self._request(world, scheduler, Verb.RETIRE))
 
     def _strategy(self, chance: random.Random) -> Strategy:
         gradual = chance.random() < 0.85
@@ -146,6 +165,10 @@ class Story:
 
     def _gone(self, world: World, scheduler: Scheduler, key: Key) -> None:
         world.desires.wanted[key] = None
+        scheduler.nudge(key)
+
+    def _remove(self, world: World, scheduler: Scheduler, key: Key) -> None:
+        world.desires.remove(key)
         scheduler.nudge(key)
 
     # --- people ------------------------------------------------------------------------------------------------------
@@ -229,6 +252,28 @@ def fixed(faults: Faults) -> Invariants:
     for moment, version in ((0.0, "good-1"), (15.0, "good-2"), (40.0, "bad-1")):
         wanted = desired(version, strategy=strategy, analysis=replace(POLICY, interval=1.0))
         world.at(moment, lambda one=wanted: story._commit(world, scheduler, one))
+    scheduler.run(watch)
+    watch.ended()
+    return watch
+
+
+def removed(faults: Faults, *, back: bool = False, on_delete: OnDelete = OnDelete.DESTROY) -> Invariants:
+    """The story of a service whose manifest is removed in the middle of its second release, and all of it with it.
+
+    With ``back`` the manifest returns while it is being taken out of service. Raises Violated.
+    """
+    world = World(1, TRUTHS)
+    world.router.delay = 0.01
+    scheduler = Scheduler(world, (KEY,), 1, faults)
+    watch = Invariants(world, scheduler, quiet=40.0, bound=120.0, most_looks=1000, most_commits=60)
+    strategy = Strategy(StrategyKind.CANARY, (Step(2000, 4.0), Step(10_000, 4.0)), 60.0, 300.0, 30.0, drain=1.0)
+    story, changes = Story(0), {"strategy": strategy, "analysis": replace(POLICY, interval=1.0)}
+    for moment, version in ((0.0, "good-1"), (15.0, "good-2")):
+        wanted = desired(version, on_delete=on_delete, **changes)
+        world.at(moment, lambda one=wanted: story._commit(world, scheduler, one))
+    world.at(18.0, lambda: story._remove(world, scheduler, KEY))
+    if back:
+        world.at(20.0, lambda: story._commit(world, scheduler, desired("good-3", **changes)))
     scheduler.run(watch)
     watch.ended()
     return watch

@@ -13,13 +13,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes.values import KEY
 from sim.replicas import Violated
-from sim.story import CrashAt, Recorder, Story, fixed, outcome
+from sim.story import CrashAt, Recorder, Story, fixed, outcome, removed
 
 from reconciler import reconcile
-from reconciler.core import attempt, decide, gate, plan, rollback, rollout
+from reconciler.core import attempt, decide, gate, plan, retire, rollback, rollout
 from reconciler.core.condition import true
-from reconciler.core.state import ConditionType
+from reconciler.core.desired import OnDelete
+from reconciler.core.state import ConditionType, Retirement, retired
 
 SEEDS = int(os.environ.get("PRODSPRINT_SIM_SEEDS", "100"))
 ONE = os.environ.get("PRODSPRINT_SIM_SEED")
@@ -80,6 +82,27 @@ def test_a_crash_at_any_port_call_changes_nothing_in_the_end():
         assert watch.world.lost == 0
 
 
+def gone(watch: Any) -> bool:
+    return (
+        retired(watch.states[KEY]) and watch.world.router.in_force(KEY) is None and not watch.world.target.running(KEY)
+    )
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_crash_at_any_port_call_while_a_service_is_destroyed_changes_nothing_in_the_end(back):
+    recorder = Recorder()
+    assert gone(removed(recorder, back=back)) != back
+    numbers = [number for number, call in enumerate(recorder.calls, 1) if MANY or call.endswith(CHANGES)]
+    assert len(numbers) > 60
+    for number in numbers if MANY else numbers[::3]:
+        crash = CrashAt(number)
+        watch = removed(crash, back=back)
+        assert gone(watch) != back, f"after a crash {crash.happened}, call {number}"
+        if back:
+            assert watch.states[KEY].stable.desired.artifact.version == "good-3", f"after a crash {crash.happened}"
+        assert watch.world.lost == 0
+
+
 # --- the invariants have teeth ---------------------------------------------------------------------------------------
 
 
@@ -117,6 +140,35 @@ SABOTAGE: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
     "an attempt never ends": (attempt, "finish", lambda _: None, "not settled|a loop"),
 }
 _analyse = rollout.analyse
+
+
+def _hasty(draft: Any) -> None:
+    if draft.inputs.desired is None and draft.state.retirement is None and draft.state.stable is not None:
+        draft.change(retirement=Retirement("nobody", "", draft.now))
+
+
+def _blind(draft: Any) -> None:
+    draft.change(stable=None, rollout=None, retirement=Retirement("nobody", "", draft.now, None, draft.now.wall))
+
+
+ENDINGS: dict[str, tuple[str, Callable[..., Any], str]] = {
+    "what is kept is destroyed": ("_begin", _hasty, "nobody asked for that"),
+    "it is called gone while it runs": ("_end", _blind, "is called retired with|nobody asked"),
+    "it is never called gone": ("_end", lambda _: None, "not settled"),
+    "a manifest that comes back stops nothing": (
+        "_come_back",
+        lambda _: None,
+        "its traffic is None",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENDINGS)
+def test_a_sabotaged_end_is_noticed(monkeypatch, what):
+    name, instead, complaint = ENDINGS[what]
+    monkeypatch.setattr(retire, name, instead)
+    with pytest.raises(Violated, match=complaint):
+        removed(Recorder(), back="comes back" in what, on_delete=OnDelete.KEEP if "kept" in what else OnDelete.DESTROY)
 
 
 @pytest.mark.parametrize("what", SABOTAGE)

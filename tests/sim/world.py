@@ -62,6 +62,8 @@ class World:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
         self._crashed: set[str] = set()
+        self.keys: set[Key] = set()
+        """Every key that was ever asked for: what runs goes on being served without a manifest."""
 
     def truth(self, release: Release) -> Truth:
         return self.truths[release.desired.artifact.version]
@@ -69,6 +71,7 @@ class World:
     def commit(self, desired: DesiredState) -> None:
         """Have git ask for something else from now on."""
         self.desires.commit(desired)
+        self.keys.add(desired.key)
         self.fails[release_digest(desired)] = self.truths[desired.artifact.version].fails
 
     def crash(self, key: Key, digest: str, ordinal: int, seconds: float) -> None:
@@ -112,7 +115,7 @@ class World:
             stop = until if change is None else min(until, change)
             duration = stop - self.clock.elapsed
             if duration > 0:
-                for key in self.desires.wanted:
+                for key in sorted(self.keys):
                     self._serve(key, duration)
                 self.clock.advance(duration)
             if stop >= until:

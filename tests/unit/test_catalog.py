@@ -8,9 +8,11 @@ from fakes.clock import FakeClock
 from gitrepos import Repo
 
 from reconciler.catalog import COMPILE, Catalog
+from reconciler.config_repos import ConfigRepo
 from reconciler.core.desired import Key
 from reconciler.source.address import parse
 from reconciler.source.git import Mirrors
+from reconciler.store import open_store
 from reconciler.workqueue import WorkQueue
 
 MANIFEST = """\
@@ -33,6 +35,8 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = FakeClock()
+        self.memory = open_store(":memory:").config
+        self.changes: list[frozenset[Key]] = []
         self.config = Repo(folder / "config.git")
         self.sources = {name: Repo(folder / f"{name}.git") for name in ("a", "b")}
         for repo in self.sources.values():
@@ -51,7 +55,8 @@ class Desk:
         """The catalog of a daemon that was just started on what is there."""
         mirrors, clock = Mirrors(self.folder / "mirrors"), self.clock
         queue: WorkQueue[str] = WorkQueue(clock.seconds)
-        return Catalog(mirrors, self.config.url, "", clock, queue, lambda _: None, lambda *_: None, lambda s: s)
+        repos = (ConfigRepo(self.config.url),)
+        return Catalog(mirrors, repos, self.memory, clock, queue, self.changes.append, lambda *_: None, lambda s: s)
 
     def url(self, name: str) -> str:
         return f"file://{self.sources[name].path}"

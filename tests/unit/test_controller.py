@@ -17,7 +17,7 @@ from reconciler.core.desired import Key
 from reconciler.core.outcome import StaleGenerationError, TerminalError, TransientError
 from reconciler.reconcile import Ports
 from reconciler.store import SqlStore, open_store
-from reconciler.workqueue import WorkQueue
+from reconciler.workqueue import Lane, WorkQueue
 
 
 class Desk:
@@ -95,7 +95,7 @@ def test_every_look_is_told_with_what_came_of_it(desk):
 def test_a_failure_is_tried_again_later_and_later(desk, error, result, delays, decided):
     desk.desires.commit(desired("v1"))
     desk.fails(error)
-    found = [desk.controller.process(KEY) for _ in range(3)]
+    found = [desk.controller.process(KEY)[0] for _ in range(3)]
     assert found == delays
     assert desk.told == [(result, decided)] * 3
 
@@ -108,7 +108,7 @@ def test_a_success_ends_the_back_off(desk):
     desk.fails(None)
     desk.controller.process(KEY)
     desk.fails(TransientError("try again"))
-    assert desk.controller.process(KEY) == 0.5
+    assert desk.controller.process(KEY)[0] == 0.5
 
 
 def test_one_failing_key_does_not_delay_another(desk):
@@ -124,7 +124,7 @@ def test_one_failing_key_does_not_delay_another(desk):
 def test_a_listener_that_fails_ends_no_worker_and_delays_nothing(desk):
     desk.deaf = True
     desk.desires.commit(desired("v1"))
-    assert desk.controller.process(KEY) == pytest.approx(0.02)
+    assert desk.controller.process(KEY) == (pytest.approx(0.02), Lane.MOVING)
     assert desk.told == [("changed", True)]
 
 

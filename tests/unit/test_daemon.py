@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,22 @@ from gitrepos import Repo
 from reconciler.core.desired import Key
 from reconciler.core.outcome import TransientError
 from reconciler.daemon import Daemon
-from reconciler.manifest.compile import Snapshot
 from reconciler.reconcile import Look
 from reconciler.settings import Settings
 from reconciler.store import SqlStore, open_store
 
 STAGING = Key(KEY.workspace, KEY.project, "staging")
+
+
+class Linked:
+    """A snapshot in which one environment waits for the other."""
+
+    desired: dict[Key, object] = {}  # noqa: RUF012  # nothing is put into it
+    key_problems: dict[Key, str] = {}  # noqa: RUF012
+    tombstones: dict[Key, object] = {}  # noqa: RUF012
+
+    def dependants(self, key: Key) -> tuple[Key, ...]:
+        return (STAGING,) if key == KEY else ()
 
 
 class BusyTarget:
@@ -68,11 +77,10 @@ def settling(place: Place) -> Look:
 def test_a_target_that_is_busy_ends_nothing_and_is_asked_again_at_the_next_look(daemon, place):
     target = daemon.adapters.targets.opened["fake"] = BusyTarget()
     look = settling(place)
-    after = replace(desired("v1", STAGING), after=KEY.environment)
-    daemon.catalog.snapshot = Snapshot("c0", {STAGING: after}, (), {}, frozenset(), {})
+    daemon.catalog.snapshot = Linked()
     daemon._watch(KEY, look, "changed", 0.1)
     assert daemon.queue.take_due() == STAGING  # those who wait for this environment go on all the same
-    assert daemon.failure is None
+    assert daemon.threads.failure is None
     target.busy = False
     daemon._watch(KEY, place.look(), "noop", 0.1)
     assert target.kept == [KEY]

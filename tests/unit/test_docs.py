@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from reconciler.cli import build_parser
 from reconciler.cli.completion import children
 
-TARGETS = ("help", "setup", "demo", "test", "bench", "check", "generate", "lock", "clean")
+TARGETS = ("help", "setup", "demo", "test", "bench", "fuzz", "check", "generate", "lock", "clean")
 COMMAND = re.compile(r"(?:\.venv/bin/)?prodsprint (?!\$)")
 STAND_INS = {"ID": "1", "KEY": "hello/prod"}
 YAML_BLOCKS = [block for page in PAGES for block in blocks(page, "yaml")]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pickle
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,12 @@ import pytest
 from fakes.place import Place
 from fakes.values import KEY, desired
 from gitrepos import Repo
+from prodsprint import v1
 
+from reconciler.api.status import Queries
 from reconciler.catalog import Catalog
-from reconciler.core.desired import Key
+from reconciler.config_repos import ConfigRepo
+from reconciler.core.desired import Key, OnDelete
 from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.core.state import KeyState, Verb
 from reconciler.core.view import summary
@@ -20,6 +26,7 @@ from reconciler.live import Live
 from reconciler.ports import Transition
 from reconciler.source.git import Mirrors
 from reconciler.store import SqlStore, open_store
+from reconciler.store.codec import decode_state, encode_state
 from reconciler.workqueue import WorkQueue
 
 
@@ -32,8 +39,8 @@ class Desk:
         fetches: WorkQueue[str] = WorkQueue(self.place.clock.seconds)
         self.catalog = Catalog(
             Mirrors(folder / "mirrors"),
-            str(self.config),
-            "",
+            (ConfigRepo(str(self.config)),),
+            store.config,
             self.place.clock,
             fetches,
             lambda _: None,
@@ -92,8 +99,8 @@ def test_a_state_that_cannot_be_read_is_shown_and_hides_no_other(desk, tmp_path)
         store.commit(Transition(KeyState(key, revision=1), (), (), 1.0, "{}"))
     with closing(sqlite3.connect(tmp_path / "prodsprint.db", isolation_level=None)) as database:
         database.execute("UPDATE states SET state = '{\"newer\": 1}' WHERE key = ?", (str(KEY),))
-    desk.live.store = store
-    views = {view.key: view for view in desk.live.environments()}
+    desk.live = Live(store, desk.catalog, desk.place.clock, lambda _: None, desk.tell)
+    views = {key: desk.live.environment(key) for key in desk.live.listed()}
     assert f"the state of {KEY} cannot be read" in views[KEY].problem
     assert "state" not in views[other].problem
     store.close()
@@ -118,7 +125,7 @@ def test_a_config_repo_that_is_away_is_shown_for_every_key_until_it_is_back(desk
 def test_a_manifest_that_names_no_key_is_shown_among_the_problems(desk):
     Repo(desk.config).commit({"prodsprint.yaml": "kind: [\n"})
     desk.fetch()
-    assert desk.live.environments() == ()
+    assert desk.live.listed() == ()
     assert [problem.partition(":")[0] for problem in desk.live.problems()] == ["prodsprint.yaml"]
 
 
@@ -150,3 +157,111 @@ def test_a_dead_letter_that_is_replayed_is_told_of_at_once(desk):
     assert desk.live.replay(letter)
     assert desk.told == 1
     store.close()
+
+
+# --- many keys -------------------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A store that counts the states it is asked for."""
+
+    def __init__(self, inner: SqlStore) -> None:
+        self.inner, self.loads = inner, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def load(self, key: Key) -> KeyState:
+        self.loads += 1
+        return self.inner.load(key)
+
+
+def fleet(store: SqlStore, count: int) -> list[Key]:
+    keys = [Key("acme", f"project-{number:05}", "prod") for number in range(count)]
+    for key in keys:
+        store.commit(Transition(KeyState(key, revision=1), (), (), 1.0, "{}"))
+    return keys
+
+
+def test_whatever_is_asked_of_one_key_reads_that_key_alone(desk):
+    store = Counting(desk.live.store)
+    keys = fleet(store, 300)
+    live = Live(store, desk.catalog, desk.place.clock, lambda _: None, desk.tell)
+    assert store.loads == 0
+    assert live.knows(keys[7])
+    assert not live.knows(Key("acme", "nobody", "prod"))
+    assert live.environment(Key("acme", "nobody", "prod")) is None
+    assert store.loads == 0
+    assert live.environment(keys[7]).state.revision == 1
+    assert store.loads == 1
+    assert live.after(keys[7]) == ()
+    assert store.loads == 1
+
+
+def test_a_page_of_a_list_reads_the_states_of_that_page(desk):
+    store = Counting(desk.live.store)
+    keys = fleet(store, 300)
+    live = Live(store, desk.catalog, desk.place.clock, lambda _: None, desk.tell)
+    live.stored = dict.fromkeys(keys, False)  # all of them were looked at
+    queries = Queries(live)
+    page = queries.environments(v1.ListEnvironmentsRequest(page_size=10))
+    assert [one.key for one in page.environments] == [str(key) for key in keys[:10]]
+    assert store.loads == 11  # one more tells whether there is another page
+    rest = queries.environments(v1.ListEnvironmentsRequest(page_size=1000, page_token=page.next_page_token))
+    assert [one.key for one in rest.environments] == [str(key) for key in keys[10:]]
+    assert queries.projects(v1.ListProjectsRequest(page_size=5)).projects[4].keys == [str(keys[4])]
+
+
+def test_what_is_kept_of_a_look_is_only_what_the_store_does_not_have(desk):
+    for version in ("v1", "v2", "v3"):
+        desk.place.release(version)
+    look = desk.place.look()
+    kept = desk.live.saw(look)
+    assert (kept.state.certified, kept.state.history, kept.state.plan) == ((), (), None)
+    assert kept.state.stable.desired is look.inputs.desired
+    whole = desk.live.environment(KEY)
+    assert whole.state == desk.place.store.load(KEY)
+    assert (whole.sync, whole.health, whole.weight) == (kept.sync, kept.health, kept.weight) == ("Synced", "Healthy", 0)
+
+
+def test_a_retired_key_is_gone_from_lists_and_its_history_stays(desk):
+    desk.place.release("v1", on_delete=OnDelete.DESTROY)
+    desk.live.saw(desk.place.look())
+    assert desk.live.listed() == (KEY,)
+    desk.place.desires.remove(KEY)
+    look = desk.place.look()
+    while not look.retired:
+        desk.live.saw(look)
+        assert desk.live.listed() == (KEY,)
+        desk.place.clock.advance(1.0)
+        look = desk.place.look()
+    desk.live.saw(look)
+    assert desk.live.listed() == ()
+    again = Live(desk.place.store, desk.catalog, desk.place.clock, lambda _: None, desk.tell)  # the next daemon
+    assert again.listed() == ()
+    for live in (desk.live, again):
+        live.forget(KEY)
+        assert [one.version for one in live.environment(KEY).state.history] == ["v1"]
+    desk.place.desires.commit(desired("v2"))
+    desk.live.saw(desk.place.look())
+    assert desk.live.listed() == (KEY,)
+
+
+def test_a_key_at_rest_takes_little_memory(desk):
+    desk.place.release("v1")
+    desk.place.release("v2")
+    look = desk.place.look()
+    state, count = encode_state(look.decision.state), 1000
+    keys = [replace(KEY, project=f"project-{number}") for number in range(count)]
+    wanted = {key: desired("v2", key) for key in keys}
+    observed = pickle.dumps(look.inputs.observed)
+    tracemalloc.start()
+    for key in keys:
+        seen = pickle.loads(observed)  # what a target reports is new at every look
+        now = replace(decode_state(state, str(key)), key=replace(key))
+        now = replace(now, stable=replace(now.stable, desired=replace(now.stable.desired, key=replace(key))))
+        inputs = replace(look.inputs, state=now, desired=wanted[key], observed=seen)
+        desk.live.saw(replace(look, inputs=inputs, decision=replace(look.decision, state=now)))
+    used = tracemalloc.get_traced_memory()[0] / count
+    tracemalloc.stop()
+    assert used < 5000

@@ -66,6 +66,11 @@ class ControlServiceStub:
                 request_serializer=prodsprint_dot_v1_dot_control__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=prodsprint_dot_v1_dot_control__pb2.RollbackResponse.FromString,
                 _registered_method=True)
+        self.Retire = channel.unary_unary(
+                '/prodsprint.v1.ControlService/Retire',
+                request_serializer=prodsprint_dot_v1_dot_control__pb2.RetireRequest.SerializeToString,
+                response_deserializer=prodsprint_dot_v1_dot_control__pb2.RetireResponse.FromString,
+                _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/prodsprint.v1.ControlService/ListDeadLetters',
                 request_serializer=prodsprint_dot_v1_dot_control__pb2.ListDeadLettersRequest.SerializeToString,
@@ -125,6 +130,13 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Retire(self, request, context):
+        """Take out of service what no manifest asks for any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDeadLetters(self, request, context):
         """Notifications that could not be delivered, newest first.
         """
@@ -171,6 +183,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.Rollback,
                     request_deserializer=prodsprint_dot_v1_dot_control__pb2.RollbackRequest.FromString,
                     response_serializer=prodsprint_dot_v1_dot_control__pb2.RollbackResponse.SerializeToString,
+            ),
+            'Retire': grpc.unary_unary_rpc_method_handler(
+                    servicer.Retire,
+                    request_deserializer=prodsprint_dot_v1_dot_control__pb2.RetireRequest.FromString,
+                    response_serializer=prodsprint_dot_v1_dot_control__pb2.RetireResponse.SerializeToString,
             ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
@@ -347,6 +364,33 @@ class ControlService:
             '/prodsprint.v1.ControlService/Rollback',
             prodsprint_dot_v1_dot_control__pb2.RollbackRequest.SerializeToString,
             prodsprint_dot_v1_dot_control__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Retire(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/prodsprint.v1.ControlService/Retire',
+            prodsprint_dot_v1_dot_control__pb2.RetireRequest.SerializeToString,
+            prodsprint_dot_v1_dot_control__pb2.RetireResponse.FromString,
             options,
             channel_credentials,
             insecure,

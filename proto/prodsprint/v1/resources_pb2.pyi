@@ -75,7 +75,7 @@ class Condition(_message.Message):
     def __init__(self, type: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., observed_generation: _Optional[int] = ..., last_transition_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("digest", "version", "revision", "source", "commit", "path", "status", "reason", "quarantined_at")
+    __slots__ = ("digest", "version", "revision", "source", "commit", "path", "status", "reason", "quarantined_at", "components")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +85,7 @@ class Release(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_FIELD_NUMBER: _ClassVar[int]
     digest: str
     version: str
     revision: str
@@ -94,7 +95,24 @@ class Release(_message.Message):
     status: str
     reason: str
     quarantined_at: _timestamp_pb2.Timestamp
-    def __init__(self, digest: _Optional[str] = ..., version: _Optional[str] = ..., revision: _Optional[str] = ..., source: _Optional[str] = ..., commit: _Optional[str] = ..., path: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., quarantined_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    components: _containers.RepeatedCompositeFieldContainer[Component]
+    def __init__(self, digest: _Optional[str] = ..., version: _Optional[str] = ..., revision: _Optional[str] = ..., source: _Optional[str] = ..., commit: _Optional[str] = ..., path: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., quarantined_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., components: _Optional[_Iterable[_Union[Component, _Mapping]]] = ...) -> None: ...
+
+class Component(_message.Message):
+    __slots__ = ("name", "version", "revision", "source", "instances", "port")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    revision: str
+    source: str
+    instances: int
+    port: int
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., revision: _Optional[str] = ..., source: _Optional[str] = ..., instances: _Optional[int] = ..., port: _Optional[int] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("attempt", "kind", "release", "phase", "step", "steps", "weight", "step_weight", "started_at", "entered_at", "held_since", "result", "reason", "analysis")

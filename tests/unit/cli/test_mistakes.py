@@ -122,7 +122,6 @@ def test_a_notification_that_is_not_there(ask):
 @pytest.mark.parametrize("verb", ["validate", "plan"])
 def test_a_path_without_manifests(run, tmp_path, verb):
     assert run(verb, str(tmp_path / "nix")).err == f"prodsprint: {tmp_path}/nix: no such file or folder\n"
-    (tmp_path / "prodsprint.yml").touch()
     shown = run(verb, str(tmp_path))
     assert (shown.code, shown.err) == (
         1,
@@ -130,10 +129,21 @@ def test_a_path_without_manifests(run, tmp_path, verb):
     )
 
 
+@pytest.mark.parametrize("verb", ["validate", "plan"])
+def test_a_manifest_whose_name_is_almost_right(run, tmp_path, verb):
+    (tmp_path / "prodsprint.yml").touch()
+    shown = run(verb, str(tmp_path))
+    assert shown.code == 1
+    words = "is not read; a manifest's name ends in prodsprint.yaml, in lower case"
+    assert (shown.out + shown.err).startswith(f"{tmp_path}/prodsprint.yml: {words}")
+
+
 def test_a_kind_that_has_no_schema(run):
     shown = run("schema", "Deployment")
-    assert (shown.code, shown.err) == (1, "prodsprint: no kind 'Deployment'; there are: Project\n")
-    assert json.loads(run("schema").out)["title"]
+    kinds = "Project, Workspace, Target, Waiver, Approval, Freeze, PolicyPack"
+    assert (shown.code, shown.err) == (1, f"prodsprint: no kind 'Deployment'; there are: {kinds}\n")
+    assert json.loads(run("schema").out)["title"] == "ProdSprint"
+    assert json.loads(run("schema", "freeze").out)["title"] == "Freeze"
 
 
 # --- the demo --------------------------------------------------------------------------------------------------------
@@ -175,7 +185,7 @@ def test_a_credentials_file_that_is_none(repo, data, tmp_path, content):
     words = ("--credentials", str(tmp_path / "credentials.yaml"))
     code, said = daemon("--config-repo", repo, "--data-dir", data, *LOOPBACK, *words)
     assert code == 1
-    assert said.startswith(f"prodsprint: {tmp_path}/credentials.yaml: ")
+    assert said.startswith(f"prodsprint: {tmp_path}/credentials.yaml:")
 
 
 @pytest.mark.parametrize("option", ["--grpc", "--http"])

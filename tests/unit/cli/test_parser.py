@@ -25,7 +25,7 @@ EVERY = [(name,) for name in TOP if name not in INNER] + [(one, verb) for one, v
 def test_the_verbs_are_those_that_people_know_from_the_design():
     assert VERBS == ("run", "validate", "plan", "status", "why", "history", "rollback", "demo")
     assert set(TOP) == {*VERBS, *GROUPS}
-    assert set(INNER["release"]) == {"sync", "pause", "resume", "promote", "abort"}
+    assert set(INNER["release"]) == {"sync", "pause", "resume", "promote", "abort", "retire"}
     assert set(INNER["events"]) == {"list", "dead", "replay"}
     assert set(INNER["audit"]) == {"verify"}
 

@@ -22,7 +22,7 @@ READING = (
     ("status",), ("status", "acme/shop/prod"), ("history", "acme/shop/prod"), ("events", "list"), ("events", "dead"),
     ("audit", "verify"),
 )  # fmt: skip
-ACTING = (*(("release", verb) for verb in ("sync", "pause", "resume", "promote", "abort")), ("rollback",))
+ACTING = (*(("release", verb) for verb in ("sync", "pause", "resume", "promote", "abort", "retire")), ("rollback",))
 REASON = ("acme/shop/prod", "--reason", "a test")
 
 

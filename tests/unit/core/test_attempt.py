@@ -79,9 +79,9 @@ def test_a_bad_release_polled_again_is_not_tried_again_but_another_is():
 
 def test_an_environment_waits_for_the_one_before():
     scene = STATES["idle"]()
-    scene.commit("v2", after="staging")
+    scene.commit("v2", after=("staging",))
     assert scene.look().waiting[0].condition == "Order"
-    scene.extra = {"predecessor": Predecessor("staging", desired("v2").artifact.revision)}
+    scene.extra = {"predecessors": (Predecessor("staging", desired("v2").artifact.revision),)}
     scene.look()
     assert scene.state.rollout.release.desired.artifact.version == "v2"
 

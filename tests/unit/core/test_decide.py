@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fakes.happenings import EVENTS
 from fakes.scene import Scene
-from fakes.situations import EVENTS, EXPECTED, STATES
+from fakes.situations import EXPECTED, STATES
 
-from reconciler.core.decide import CONFIRMING, RESYNC, SETTLING, WATCHING
+from reconciler.core.decide import CONFIRMING, SETTLING, WATCHING
 from reconciler.core.digest import release_digest
-from reconciler.core.inputs import Decision
+from reconciler.core.inputs import RESYNC, Decision
 from reconciler.core.observed import InstanceStatus, Observed
 from reconciler.core.outcome import Done, RequeueAfter
 from reconciler.core.plan import endpoints, in_force, wanted_actions
@@ -40,7 +41,8 @@ def check_due(scene: Scene, decision: Decision) -> None:
         if isinstance(action, Scale) and action.count == 0:
             assert not _served(observed, action.digest)
         if isinstance(action, SetRoute):
-            serves = observed.traffic is not None
+            ends = decision.state.retirement is not None and scene.desired is None and not scene.problem
+            serves = observed.traffic is not None and not ends
             assert action.route.stable or action.route.canary or not serves, "traffic is sent to nothing"
         if isinstance(action, SetRoute) and not in_force(action.route, observed):
             for digest in (action.route.stable, action.route.canary):

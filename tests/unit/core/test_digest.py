@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.desired import AnalysisPolicy, Artifact, DesiredState, Key, Step, Strategy, StrategyKind
+from reconciler.core.desired import (
+    AnalysisPolicy,
+    Artifact,
+    Component,
+    DesiredState,
+    Key,
+    OnDelete,
+    Step,
+    Strategy,
+    StrategyKind,
+)
 from reconciler.core.digest import canonical, plain, release_digest, sha256, short
 from reconciler.core.state import Condition, ConditionStatus, ConditionType, Scale
 
@@ -22,7 +32,7 @@ DESIRED = DesiredState(
     router="envoy",
     strategy=Strategy(StrategyKind.CANARY, (Step(10_000, 0.0),), 60.0, 3600.0, 300.0),
     analysis=AnalysisPolicy(),
-    after=None,
+    after=(),
     commit="c" * 40,
     path="prodsprint.yaml",
 )
@@ -94,6 +104,7 @@ BEHAVIOUR = {
     "artifact": replace(DESIRED.artifact, revision="b" * 40),
     "target": "kubernetes",
     "spec": '{"command":["python","other.py"]}',
+    "components": (Component("mailer", Artifact("ssh://git.example/mailer", "e" * 40, "v7"), "{}", "{}", 1, 82),),
 }
 OTHERS = {
     "runtime": '{"start":9}',
@@ -102,9 +113,12 @@ OTHERS = {
     "router": "other",
     "strategy": replace(DESIRED.strategy, max_bake=1.0),
     "analysis": AnalysisPolicy(interval=1.0),
-    "after": "staging",
+    "after": ("staging",),
     "commit": "d" * 40,
     "path": "elsewhere.yaml",
+    "needs": (Key("acme", "database", "prod"),),
+    "on_delete": OnDelete.DESTROY,
+    "component": "web",
 }
 
 

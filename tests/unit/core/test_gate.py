@@ -49,22 +49,27 @@ def test_nobody_paused():
 
 
 @pytest.mark.parametrize(
-    ("after", "certified", "answer"),
+    ("after", "certified", "missing"),
     [
-        (None, None, Answer.ALLOW),
-        ("staging", "v1", Answer.ALLOW),
-        ("staging", "v0", Answer.HOLD),
-        ("staging", None, Answer.HOLD),
+        ((), {}, ()),
+        (("staging",), {"staging": "v1"}, ()),
+        (("staging",), {"staging": "v0"}, ("staging",)),
+        (("staging",), {"staging": None}, ("staging",)),
+        (("staging",), {}, ("staging",)),
+        (("qa", "staging"), {"qa": "v1", "staging": "v1"}, ()),
+        (("qa", "staging"), {"qa": "v1", "staging": "v0"}, ("staging",)),
+        (("qa", "staging"), {"staging": "v1"}, ("qa",)),
+        (("qa", "staging", "eu"), {"staging": "v1"}, ("qa", "eu")),
     ],
 )
-def test_an_environment_waits_for_the_one_before(after, certified, answer):
+def test_an_environment_waits_for_all_those_before(after, certified, missing):
     wanted = desired("v1", after=after)
-    predecessor = after and Predecessor(after, certified and desired(certified).artifact.revision)
-    verdict = order(wanted, predecessor or None)
-    assert verdict.answer is answer
-    if answer is Answer.HOLD:
-        assert "staging has not certified v1" in verdict.reason
-
-
-def test_an_unknown_predecessor_holds():
-    assert order(desired("v1", after="staging"), None).answer is Answer.HOLD
+    before = tuple(
+        Predecessor(name, version and desired(version).artifact.revision) for name, version in certified.items()
+    )
+    verdict = order(wanted, before)
+    assert verdict.answer is (Answer.HOLD if missing else Answer.ALLOW)
+    if missing:
+        assert f"{' and '.join(missing)} ha" in verdict.reason.replace(", ", " and ")
+        assert all(name in verdict.who for name in missing)
+        assert not any(name in verdict.reason for name in set(after) - set(missing))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fakes.happenings import EVENTS
 from fakes.scene import Scene
-from fakes.situations import EVENTS, STATES
+from fakes.situations import STATES
 from fakes.values import KEY, at, instances, release
 
 from reconciler.core.observed import Backend, InstanceStatus, Observed, Traffic

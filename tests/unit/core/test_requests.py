@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.situations import EVENTS, STATES, failed
+from fakes.happenings import EVENTS, failed
+from fakes.situations import STATES
 from fakes.values import at, release
 
 from reconciler.core.requests import PAUSE_SECONDS
@@ -17,8 +18,11 @@ ACCEPTED = {
     Verb.RESUME: {"paused", "held"},
     Verb.PROMOTE: {"first_serving", "baking", "last_step", "held"},
     Verb.ABORT: set(STATES)
-    - {"nothing", "first_serving", "idle", "idle_with_history", "rolled_back", "promoting", "draining"},
-    Verb.ROLLBACK: set(STATES) - {"nothing", "first_serving", "idle", "promoting", "draining", "restoring"},
+    - {"nothing", "first_serving", "idle", "idle_with_history", "rolled_back", "promoting", "draining"}
+    - {"kept", "retiring", "retired"},
+    Verb.ROLLBACK: set(STATES)
+    - {"nothing", "first_serving", "idle", "promoting", "draining", "restoring", "retiring", "retired"},
+    Verb.RETIRE: {"nothing", "kept", "retiring"},
 }
 
 

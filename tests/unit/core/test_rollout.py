@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fakes.happenings import crashed, failed, unobservable
 from fakes.scene import Scene
-from fakes.situations import STATES, crashed, failed, unobservable
+from fakes.situations import STATES
 from fakes.values import STRATEGY, at, desired, release
 
 from reconciler.core.analysis import Verdict

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.manifest.load import MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, load
+from reconciler.manifest.load import MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Mark, load
 from reconciler.manifest.problem import Code
 
 SEED = """\
@@ -191,6 +191,17 @@ def test_what_may_be_a_secret_is_not_repeated():
     for content in ("env: {P: &hunter2}\n", "env: {P: *hunter2}\n", "env: {P: !hunter2 x}\n", "env: {P: 'hunter2}\n"):
         assert codes(content)
         assert "hunter2" not in "".join(str(problem) for problem in load("f.yaml", content.encode()).problems)
+
+
+def test_marks_are_a_mapping_of_every_path():
+    marks = load("f.yaml", b"a: [x, {b: 1.0}]\n").documents[0].marks
+    assert list(marks) == [(), ("a",), ("a", 0), ("a", 1), ("a", 1, "b")]
+    assert len(marks) == 5
+    assert marks["a", 1, "b"] == Mark((1, 12), (1, 9), "1.0")
+    assert marks["a", 0].raw == "x"
+    for missing in (("b",), ("a", 2), ("a", "b"), ("a", 0, 0), (0,)):
+        assert missing not in marks
+        assert marks.get(missing) is None
 
 
 def test_file_name_cannot_steer_a_terminal():

@@ -41,7 +41,7 @@ MISTAKES = {
         [("version: v1\n", "version: 1.10\n")],
         ['5:10: `version`: expected a text, found the number `1.10`. Put it in quotes: `"1.10"`'],
     ),
-    "version missing": ([("version: v1\n", "")], ["1:1: `version` is missing. Add `version:` with its value"]),
+    "version missing": ([("version: v1\n", "")], ["1:1: `version` is missing. Add `version:`"]),
     "version that git would refuse": (
         [("version: v1\n", "version: -v1\n")],
         [
@@ -151,13 +151,13 @@ MISTAKES = {
         [(PROD, f"{PROD}    target: kubernets\n")],
         ["11:13: `target`: there is no `kubernets`. Known here: `process`"],
     ),
-    "waits for a later environment": (
-        [(PROD, f"{PROD}    after: prd\n" + environment("prd", 8081))],
-        ["11:12: `after`: there is no environment `prd` before this one. Known here: `none`"],
+    "waits for an environment that is not there": (
+        [(PROD, f"{PROD}    after: prd\n" + environment("qa", 8081))],
+        ["11:12: `after`: there is no environment `prd` in this project. Known here: `none`, `qa`"],
     ),
     "waits for itself": (
         [(PROD, f"{PROD}    after: prod\n")],
-        ["11:12: `after`: there is no environment `prod` before this one. Known here: `none`"],
+        ["11:12: `after`: `prod` cannot wait for itself. Name another environment, or `none`"],
     ),
     "wrong apiVersion": (
         [("prodsprint/v1", "prodsprint/v2")],
@@ -170,7 +170,12 @@ MISTAKES = {
     ),
     "wrong kind": (
         [("kind: Project", "kind: project")],
-        ["2:7: `kind`: expected `Project`, found the text `project`. Write `kind: Project`"],
+        [
+            (
+                "2:7: `kind`: expected `Project`, `Workspace`, `Target`, `Waiver`, `Approval`, `Freeze`, `PolicyPack`, "
+                "found the text `project`. Did you mean `Project`?"
+            )
+        ],
     ),
     "name with capitals": (
         [("hello\n", "Hello\n")],
@@ -266,7 +271,7 @@ def test_every_pydantic_error_is_translated(kind, context):
         detail["ctx"] = context
     error = ValidationError.from_exception_data("Project", [detail])
     document = Document("f.yaml", {"name": 5}, {}, "")
-    (problem,) = translate(error, document, "Project", (), lambda path: path)
+    (problem,) = translate(error, "Project", (), lambda path: (document, path))
     assert problem.message
     assert problem.hint
     for jargon in ("Input should", "pydantic", "http", "instance", "dict", "permitted"):

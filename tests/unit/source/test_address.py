@@ -80,6 +80,14 @@ def test_the_longest_prefix_wins_and_ends_at_a_part_of_the_address() -> None:
     assert rules.find(parse("https://h.evil/acme/x")) is None
 
 
+def test_a_prefix_with_special_characters_covers_just_what_it_says() -> None:
+    rule = Credential("https://h/(a+)+$")
+    rules = Credentials((rule, Credential("https://h.h/.*")))
+    assert rules.find(parse("https://h/(a+)+$/shop")) is rule
+    assert rules.find(parse("https://h/aaaa")) is None
+    assert rules.find(parse("https://hxh/anything")) is None
+
+
 def test_token_is_read_fresh_and_never_sent_in_clear_over_a_network(tmp_path: Path) -> None:
     file = tmp_path / "token"
     rules = Credentials(

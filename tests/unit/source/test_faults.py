@@ -18,9 +18,11 @@ from gitservers import drip, flood, free_port, keygen, mute, smart_http, sshd, t
 from waiting import eventually
 
 from reconciler.core.outcome import TerminalError, TransientError
-from reconciler.source import worker
 from reconciler.source.address import Credential, Credentials, parse
 from reconciler.source.git import Mirrors
+from reconciler.source.job import Job
+from reconciler.source.lookup import Web
+from reconciler.source.update import attempt
 
 TOKEN = "t0ken-of-the-test"
 
@@ -125,6 +127,55 @@ def test_http_status_says_whether_waiting_helps(status: int, kind: type[Exceptio
             Mirrors(tmp_path / "mirrors").fetch(f"{server.url}/shop.git")
 
 
+def test_a_pack_that_breaks_off_leaves_the_mirror_as_it_was_and_is_fetched_again(repo: Repo, tmp_path: Path) -> None:
+    first = repo.commit({"a": "1"})
+    with smart_http(repo.path.parent) as server:
+        url = f"{server.url}/shop.git"
+        mirrors = Mirrors(tmp_path / "mirrors", deadline=5.0)
+        mirrors.fetch(url)
+        second = repo.commit({"a": os.urandom(100_000)})
+        server.cut = 20_000
+        with pytest.raises(TransientError):
+            mirrors.fetch(url)
+        assert mirrors.head(url) == first
+        server.cut = 0
+        assert mirrors.fetch(url).changed
+        assert mirrors.head(url) == second
+        mirrors.close()
+
+
+def test_a_tag_that_moves_between_look_and_use_changes_nothing_of_what_was_looked_at(
+    repo: Repo, tmp_path: Path
+) -> None:
+    first = repo.commit({"a": "1"})
+    repo.tag("v1", first)
+    mirrors = Mirrors(tmp_path / "mirrors")
+    mirrors.fetch(repo.url)
+    found = mirrors.resolve(repo.url, "v1")
+    assert found == first
+    repo.tag("v1", repo.commit({"a": "evil"}, parents=[]))
+    mirrors.fetch(repo.url)
+    assert mirrors.resolve(repo.url, "v1") != first
+    mirrors.checkout(repo.url, found, tmp_path / "out")
+    assert (tmp_path / "out/a").read_text() == "1"
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_a_remote_with_a_detached_head_has_the_default_branch_that_is_at_its_commit(
+    newer: bool, repo: Repo, tmp_path: Path
+) -> None:
+    tip = repo.commit({"a": "1"})
+    repo.commit({"a": "2"}, branch="other")
+    (repo.path / "HEAD").write_text(tip + "\n")
+    with smart_http(repo.path.parent) as server:
+        server.newer = newer
+        mirrors = Mirrors(tmp_path / "mirrors")
+        for branches in ((), ("",)):
+            for url in (repo.url, f"{server.url}/shop.git"):
+                assert mirrors.fetch(url, branches).default == "main"
+                assert mirrors.head(url) == tip
+
+
 def test_other_host_key_is_refused(repo: Repo, tmp_path: Path) -> None:
     repo.commit({"a": "1"})
     (tmp_path / "ssh").mkdir()
@@ -171,8 +222,8 @@ def test_repo_larger_than_the_limit_is_refused(repo: Repo, tmp_path: Path) -> No
     mirrors = Mirrors(tmp_path / "mirrors")
     with pytest.raises(TransientError):
         mirrors.head(repo.url)
-    job = worker.Job(str(Repo(tmp_path / "mirror.git").path), repo.url, 10.0, most_bytes=1 << 20)
-    report = worker.attempt(job)
+    job = Job(str(Repo(tmp_path / "mirror.git").path), repo.url, 10.0, most_bytes=1 << 20)
+    report = attempt(job, Web())
     assert report.terminal
     assert "larger than 1 MiB" in report.error
 
@@ -181,7 +232,7 @@ def test_more_refs_than_the_limit_are_refused(repo: Repo, tmp_path: Path) -> Non
     first = repo.commit({"a": "1"})
     for number in range(5):
         repo.tag(f"v{number}", first)
-    report = worker.attempt(worker.Job(str(Repo(tmp_path / "mirror.git").path), repo.url, 10.0, most_refs=5))
+    report = attempt(Job(str(Repo(tmp_path / "mirror.git").path), repo.url, 10.0, most_refs=5), Web())
     assert report.terminal
     assert "more than 5 refs" in report.error
 

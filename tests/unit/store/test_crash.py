@@ -117,7 +117,7 @@ def test_destroyed_pages_are_a_clear_error_and_others_are_read(tmp_path):
         commit(store, 400)
     size = path.stat().st_size
     with path.open("r+b") as file:
-        file.seek(size // 2 // 4096 * 4096)
+        file.seek(size * 5 // 8 // 4096 * 4096)
         file.write(b"\xff" * (size // 4))
     with closing(open_store(path)) as store:
         assert store.load(KEY).revision == 400

@@ -1,0 +1,143 @@
+"""Follows one branch of one config repo: from the commit in force to the newest one that may be.
+
+What stands in the way (history that was rewritten, a commit that nobody vouches for) holds the repo at the commit in force.
+It is said in words, left in the audit once, and looked at again whenever the branch moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+
+from reconciler.config_repos import ConfigRepo, Rewrite, Trust
+from reconciler.core.desired import Key
+from reconciler.core.digest import canonical
+from reconciler.core.inputs import DAEMON
+from reconciler.core.outcome import TerminalError
+from reconciler.core.state import Record
+from reconciler.manifest.removal import Removals
+from reconciler.memory import Applied, ConfigMemory
+from reconciler.ports import Clock
+from reconciler.source.changes import Change
+from reconciler.source.git import Mirrors
+from reconciler.source.signatures import Keys, UntrustedError, verify
+
+log = logging.getLogger(__name__)
+
+SUBJECT = "_config"
+"""Workspace of the audit entries about config repos: no workspace can have that name."""
+
+
+MOST_NAMED = 5
+"""Projects named in one sentence."""
+
+
+class HeldError(TerminalError):
+    """A commit that is not applied until somebody does something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The way from the commit in force (``before``, empty for none) to a newer one, and who signed that."""
+
+    before: str
+    commit: str
+    signer: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(slots=True)
+class Follower:
+    """One config repo. ``applied`` is the commit in force; None before the first."""
+
+    repo: ConfigRepo
+    mirrors: Mirrors
+    memory: ConfigMemory
+    clock: Clock
+    applied: Applied | None = None
+    noted: tuple[str, str] = ("", "")
+    """(head, kind) that was last left in the audit."""
+    whole: bool = field(default=False)
+    """Whether the next step has to bring every file, whatever is in force."""
+
+    @property
+    def identity(self) -> str:
+        """Name under which it is remembered."""
+        return f"{self.repo.url}#{self.repo.branch}"
+
+    @property
+    def subject(self) -> Key:
+        """The subject of audit entries about it."""
+        name = self.repo.name or hashlib.sha256(self.identity.encode()).hexdigest()[:12]
+        return Key(SUBJECT, name, "repo")
+
+    def step(self) -> Step | None:
+        """The way to the newest commit; None when that is in force, or there is none yet.
+
+        Raises HeldError (with the reason), TransientError and TerminalError (the mirror cannot be read).
+        """
+        head = self.mirrors.head(self.repo.url, self.repo.branch)
+        before = self.applied.commit if self.applied else ""
+        if head is None or (head == before and not self.whole):
+            return None
+        if before and self.mirrors.rewritten(self.repo.url, before, head):
+            self._rewritten(before, head)
+        signer = self._signer(before, head)
+        known = before if before and not self.whole and self._holds(before) else None
+        return Step(before if known else "", head, signer, self.mirrors.changes(self.repo.url, known, head))
+
+    def _holds(self, commit: str) -> bool:
+        """Whether the mirror still has the commit: one that was cloned anew after a rewrite may not."""
+        with self.mirrors.reading(self.repo.url) as repo:
+            return commit in repo
+
+    def _rewritten(self, before: str, head: str) -> None:
+        """Say that history was rewritten, and hold unless the policy, or a pin on the new history, says to go on."""
+        policy = self.repo.on_rewrite
+        words = f"history was rewritten: {head[:12]} does not descend from {before[:12]}, which is in force"
+        first = self.repo.first
+        accepted = bool(first) and self._leads_to(first, head) and not self._leads_to(first, before)
+        if policy is Rewrite.FOLLOW or accepted:
+            self._note("config.rewritten", f"{words}; it is followed", before, head)
+            log.warning("%s: %s; it is followed", self.repo.url, words)
+            return
+        self._note("config.held", words, before, head)
+        raise HeldError(
+            f"{self.repo.url}: {words}. Restore the branch, or accept the new history with `first: {head}` in the file "
+            "of --config-repos"
+        )
+
+    def _leads_to(self, first: str, head: str) -> bool:
+        return not self.mirrors.rewritten(self.repo.url, first, head)
+
+    def _signer(self, before: str, head: str) -> str:
+        if self.repo.trust is not Trust.SIGNED:
+            return ""
+        keys = Keys(self.repo.allowed_signers, self.repo.openpgp_keys, self.repo.revoked_signers)
+        with self.mirrors.reading(self.repo.url) as repo:
+            try:
+                found = verify(repo, before or None, head, keys, first=self.repo.first, now=self.clock.now().wall)
+            except UntrustedError as error:
+                self._note("config.held", str(error), before, head)
+                raise HeldError(f"{self.repo.url}: {error}") from error
+        return found.signer
+
+    def note_removals(self, commit: str, removals: Removals, held: frozenset[tuple[str, str]]) -> None:
+        """Leave in the audit that a commit would remove more than its budget."""
+        names = ", ".join("/".join(project) for project in sorted(held)[:MOST_NAMED])
+        more = f" and {len(held) - MOST_NAMED} more" if len(held) > MOST_NAMED else ""
+        words = (
+            f"commit {commit[:12]} removes {len(held)} of {removals.before} projects ({names}{more}), over the budget"
+        )
+        self._note(
+            "config.removals_held", f"{words}; held until approved", self.applied.commit if self.applied else "", commit
+        )
+        log.warning("%s: %s: held until approved", self.repo.url, words)
+
+    def _note(self, kind: str, message: str, before: str, head: str) -> None:
+        if self.noted == (head, kind):
+            return
+        body = canonical({"url": self.repo.url, "branch": self.repo.branch, "applied": before, "head": head})
+        self.memory.note(self.subject, (Record(kind, DAEMON, message, body),), self.clock.now().wall)
+        self.noted = (head, kind)

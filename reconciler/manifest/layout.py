@@ -1,0 +1,216 @@
+"""The lines of a manifest file: its comments, and its empty lines. Brought into form here, since ruamel.yaml keeps both as they
+are: a comment stays in the column where it was, wherever the lines around it go.
+
+Only for files that ``load`` found nothing wrong with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from yaml import CSafeLoader
+from yaml.events import (
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from reconciler.manifest.marks import Event
+
+STEP = 2
+_COMMENT = re.compile("#.*")
+_HEADER = re.compile(r"[|>][-+0-9]*")
+_NODES = (ScalarEvent, MappingStartEvent, SequenceStartEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment of a file. ``line`` and ``column`` are from 0."""
+
+    text: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The source of one document without the lines around it. ``apart``: an empty line is at its end."""
+
+    text: str
+    apart: bool
+
+
+def parts(text: str) -> list[Part]:
+    """The documents of a file in order; empty ones are left out, and their comments go to the next, else to the last."""
+    found: list[Part] = []
+    held: list[str] = []
+    start, filled = 0, False
+    for event in _events(text):
+        if isinstance(event, StreamEndEvent) or getattr(event, "explicit", False):
+            piece = text[start : event.start_mark.index].lstrip("\n")
+            held += [piece] if filled else [line.strip() for line in piece.split("\n") if line.strip()]
+            start = event.end_mark.index
+            if filled:
+                found.append(Part("\n".join(held), apart=piece.replace(" ", "").endswith("\n\n")))
+                held, filled = [], False
+        elif isinstance(event, MappingStartEvent):
+            filled = True
+    found[-1] = Part(found[-1].text + "".join(f"{line}\n" for line in held), apart=False)
+    return found
+
+
+def comments(text: str) -> list[Comment]:
+    """Every comment of a file, in order."""
+    return list(_comments(text, _events(text)))
+
+
+def _events(text: str) -> list[Event]:
+    loader = CSafeLoader(text.encode())
+    return list(iter(loader.get_event, None))
+
+
+def _comments(text: str, events: list[Event]) -> Iterator[Comment]:
+    lines = text.split("\n")
+    line = column = 0
+    for event in events:
+        if isinstance(event, ScalarEvent | StreamEndEvent):
+            start, end = event.start_mark, event.end_mark
+            yield from _between(lines, (line, column), (start.line, start.column))
+            line, column = end.line, end.column
+            header = _HEADER.match(lines[start.line], start.column) if _long(event) else None
+            if header is not None:
+                yield from _between(lines, (start.line, header.end()), (start.line + 1, 0))
+
+
+def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> Iterator[Comment]:
+    for number in range(start[0], min(end[0] + 1, len(lines))):
+        line = lines[number][: end[1]] if number == end[0] else lines[number]
+        found = _COMMENT.search(line, start[1] if number == start[0] else 0)
+        if found is not None:
+            yield Comment(found.group().rstrip(), number, found.start())
+
+
+def _long(event: Event) -> bool:
+    return isinstance(event, ScalarEvent) and event.style in {"|", ">"}
+
+
+def arranged(text: str) -> str:
+    """A document with each comment in the column of what it belongs to, one empty line at most, and no spaces at line ends.
+
+    A comment alone on its line belongs to what is below; one that is indented deeper than that closes the block above. One
+    right below another that is beside something, in the same column, goes on with that.
+    """
+    return "".join(f"{line}\n" for line in _Arrangement(text).lines())
+
+
+class _Arrangement:
+    def __init__(self, text: str) -> None:
+        self._source = text.split("\n")
+        self._events = _events(text)
+        self._comments = {one.line: one for one in _comments(text, self._events)}
+        self._held: set[int] = set()
+        """Lines that begin within a text of several lines."""
+        self._open: set[int] = set()
+        """Lines that end within one."""
+        for event in self._events:
+            if isinstance(event, ScalarEvent):
+                self._hold(event)
+        self._columns = dict(self._placed())
+
+    def _hold(self, event: Event) -> None:
+        first, last = event.start_mark.line, event.end_mark.line
+        if _long(event):
+            last -= not event.end_mark.column
+            while last > first and not self._source[last].strip() and not event.value.endswith("\n\n"):
+                last -= 1
+        self._held.update(range(first + 1, last + 1))
+        self._open.update(range(first + _long(event), last + _long(event)))
+
+    def lines(self) -> Iterator[str]:
+        """The lines as they are to be."""
+        room = False
+        gap = False
+        for number, source in enumerate(self._source):
+            line = source if number in self._open else source.rstrip(" ")
+            if number in self._columns:
+                line = " " * self._columns[number] + line.lstrip(" ")
+            if not line and number not in self._held:
+                gap = room
+                continue
+            if gap:
+                yield ""
+            yield line
+            gap, room = False, not self._opens(number, line)
+
+    def _opens(self, number: int, line: str) -> bool:
+        """Whether a block begins below."""
+        comment = self._comments.get(number)
+        code = line[: comment.column].rstrip(" ") if comment is not None and number not in self._columns else line
+        return code.endswith((":", " -")) or code == "-"
+
+    def _alone(self) -> Iterator[Comment]:
+        last = None
+        for comment in self._comments.values():
+            goes_on = last is not None and (last.line + 1, last.column) == (comment.line, comment.column)
+            if comment.line in self._held or self._source[comment.line][: comment.column].strip():
+                last = comment
+            elif not goes_on:
+                last = None
+                yield comment
+            else:
+                last = comment
+
+    def _placed(self) -> Iterator[tuple[int, int]]:
+        """For each line with a comment of its own the column of the comment."""
+        pending = deque(self._alone())
+        blocks: list[tuple[Event, int]] = []
+        depth = 0
+        for event, following in zip(self._events, self._following(), strict=True):
+            if isinstance(event, (MappingEndEvent, SequenceEndEvent)):
+                if depth:
+                    depth -= 1
+                    continue
+                start, column = blocks.pop()
+                while pending and _closes(pending[0], start, following, self._source):
+                    yield pending.popleft().line, column
+            elif isinstance(event, _NODES):
+                if depth or getattr(event, "flow_style", False):
+                    depth += not isinstance(event, ScalarEvent)
+                elif not isinstance(event, ScalarEvent):
+                    blocks.append((event, _column(event, blocks)))
+                while pending and pending[0].line <= event.start_mark.line:
+                    yield pending.popleft().line, blocks[-1][1] if blocks else 0
+        yield from ((comment.line, 0) for comment in pending)
+
+    def _following(self) -> list[Event]:
+        """For each event the next one that begins something: it, or one after it."""
+        found: list[Event] = []
+        for event in reversed(self._events):
+            found.append(event if isinstance(event, (*_NODES, StreamEndEvent)) else found[-1])
+        return found[::-1]
+
+
+def _column(event: Event, blocks: list[tuple[Event, int]]) -> int:
+    """Where a block of entries will begin: lists stand below their key, two further right, and so do the items of a list."""
+    if not blocks:
+        return 0
+    outer, column = blocks[-1]
+    listed = isinstance(outer, SequenceStartEvent) and isinstance(event, SequenceStartEvent)
+    return column + STEP * (1 + listed)
+
+
+def _closes(comment: Comment, block: Event, following: Event, lines: list[str]) -> bool:
+    """Whether a comment is the last thing in a block."""
+    mark = following.start_mark
+    line = lines[mark.line] if not isinstance(following, StreamEndEvent) else ""
+    depth = len(line) - len(line.lstrip(" ")) if line else -1
+    below = isinstance(following, StreamEndEvent) or comment.line < mark.line
+    return below and comment.column >= block.start_mark.column and comment.column > depth

@@ -1,0 +1,77 @@
+"""What a compilation leaves for the next daemon, and what the last daemon left for this one, in each other's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+
+from reconciler.core.desired import Key, Tombstone
+from reconciler.manifest.link import History
+from reconciler.manifest.recordcodec import encode
+from reconciler.manifest.records import Draft, FileDraft
+from reconciler.manifest.snapshot import ProjectName, Snapshot, Usage
+from reconciler.memory import Applied, Carried, Carry, KnownFile, Memo, Remembered, Survivor
+
+
+@dataclass(slots=True)
+class Pending:
+    """What has to be remembered of the compilations since the last time."""
+
+    applied: dict[str, Applied] = field(default_factory=dict)
+    files: dict[str, KnownFile | None] = field(default_factory=dict)
+    keys: set[Key] = field(default_factory=set)
+    records: dict[str, bytes] = field(default_factory=dict)
+
+
+def memo(pending: Pending, snapshot: Snapshot, survivors: Mapping[str, Survivor | None]) -> Memo:
+    """What has to be written down of these changes."""
+    projects = {(key.workspace, key.project) for key in pending.keys}
+    return Memo(
+        tuple(pending.applied.values()),
+        pending.files,
+        {key: carried(snapshot, key) for key in pending.keys},
+        {key: state.commit if (state := snapshot.desired.get(key)) else None for key in pending.keys},
+        survivors,
+        {"/".join(project): _usage(snapshot.granted.get(project)) for project in projects},
+        pending.records,
+    )
+
+
+def carried(snapshot: Snapshot, key: Key) -> Carried | None:
+    """What has to be remembered of a key because no manifest says it; None when one does, or nothing is in force."""
+    tombstone = snapshot.tombstones.get(key)
+    if tombstone is not None:
+        return Carried(key, Carry.TOMBSTONE, tombstone.desired, tombstone.commit)
+    state = snapshot.desired.get(key)
+    if state is None:
+        return None
+    if key in snapshot.held:
+        return Carried(key, Carry.HELD, state, snapshot.held[key])
+    return Carried(key, Carry.KEPT, state, state.commit) if key in snapshot.key_problems else None
+
+
+def history(found: Remembered, survivors: tuple[Draft, ...]) -> History:
+    """What linking has to know that the files do not tell."""
+    return History(
+        {one.key: one.desired for one in found.carried if one.carry is not Carry.TOMBSTONE},
+        found.since,
+        {one.key: Tombstone(one.desired, one.commit) for one in found.carried if one.carry is Carry.TOMBSTONE},
+        {one.key: one.commit for one in found.carried if one.carry is Carry.HELD},
+        survivors,
+        {_project(name): Usage(*usage) for name, usage in found.granted.items()},
+    )
+
+
+def _project(name: str) -> ProjectName:
+    workspace, _, project = name.partition("/")
+    return workspace, project
+
+
+def _usage(usage: Usage | None) -> tuple[int, ...] | None:
+    return astuple(usage) if usage is not None else None
+
+
+def survivor(draft: Draft) -> Survivor:
+    """A document that has outlived its file."""
+    path = draft.place.file
+    return Survivor("/".join(draft.identity), path, encode(path, FileDraft("", (draft,), (), lost=False)))
