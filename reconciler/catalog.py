@@ -15,8 +15,10 @@ from reconciler.compiler import Compiler
 from reconciler.config_repos import ConfigRepo
 from reconciler.core.desired import DesiredState, Key, Tombstone
 from reconciler.core.outcome import TerminalError, TransientError, backoff
+from reconciler.drafts import Drafts
 from reconciler.follower import Follower, HeldError
 from reconciler.manifest.compile import Snapshot
+from reconciler.manifest.drafter import Drafter
 from reconciler.manifest.problem import Problem
 from reconciler.memory import ConfigMemory
 from reconciler.ports import Clock
@@ -39,6 +41,7 @@ class Catalog:
     mirrors: Mirrors
     repos: tuple[ConfigRepo, ...]
     memory: ConfigMemory
+    drafter: Drafter
     clock: Clock
     queue: WorkQueue[str]
     changed: Callable[[frozenset[Key]], None]
@@ -65,7 +68,7 @@ class Catalog:
         clock = self.clock
         self.first = WorkQueue(lambda: clock.now().mono)
         self.followers = tuple(Follower(repo, self.mirrors, self.memory, clock) for repo in self.repos)
-        self.compiler = Compiler(self.mirrors, self.memory, self.repos, self._expect)
+        self.compiler = Compiler(Drafts(self.mirrors, self.memory, self.drafter, self._seen), self.repos)
 
     # --- what git asks for ---
 
@@ -139,14 +142,14 @@ class Catalog:
     def counts(self) -> tuple[int, int, int]:
         """How many manifests are in force, how many of them have a problem, and how many were parsed since the start."""
         snapshot = self.snapshot
-        return (len(snapshot.files), len(snapshot.trouble), self.compiler.parsed) if snapshot else (0, 0, 0)
+        return (len(snapshot.files), len(snapshot.trouble), self.compiler.drafts.parsed) if snapshot else (0, 0, 0)
 
     def tidy(self) -> None:
         """Drop what nobody needs any more: drafts of manifests that are gone, mirrors of repos that nobody names."""
         snapshot = self.snapshot
         if snapshot is None or self.away():
             return
-        self.memory.forget_records(self.compiler.language, snapshot.blobs())
+        self.memory.forget_records(self.compiler.drafts.language, snapshot.blobs())
         self.mirrors.retain({*(repo.url for repo in self.repos), *snapshot.sources})
 
     def forget(self, key: Key) -> None:
@@ -232,9 +235,9 @@ class Catalog:
             self._compile_for(url)
         return None
 
-    def _expect(self, source: str) -> None:
-        """Fetch a service repo while the manifests that name it are still being read."""
-        if source not in self.expected and source not in self.failures:
+    def _seen(self, sources: frozenset[str]) -> None:
+        """Fetch service repos while the manifests that name them are still being read."""
+        for source in sources - self.compiler.versions.keys() - self.expected - self.failures.keys():
             self.expected.add(source)
             self.add(source)
 
@@ -265,7 +268,14 @@ class Catalog:
 
     def restore(self) -> None:
         """Put in force what the last daemon had in force, without reading a manifest."""
-        applied = {one.repo: one for one in self.compiler.restore()}
+        try:
+            applied = {one.repo: one for one in self.compiler.restore()}
+        except (
+            TransientError,
+            TerminalError,
+        ) as error:  # then the repos are read anew: what is not known is left alone
+            log.warning("what was compiled before cannot be put in force again: %s", error)
+            return
         for follower in self.followers:
             follower.applied = applied.get(follower.identity)
         if any(follower.applied for follower in self.followers):
@@ -330,6 +340,7 @@ class Catalog:
         if before is None or before.commit != snapshot.commit or changed:
             self._log(snapshot, changed)
         self.changed(changed if before is not None else self.known())
+        self.drafter.close()
         self.compiler.remember()
 
     def _log(self, snapshot: Snapshot, changed: frozenset[Key]) -> None:

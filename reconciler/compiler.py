@@ -1,56 +1,34 @@
-"""Turns the changed files of a config repo into desired states: drafted or remembered, layered, budgeted, linked.
-
-What is drafted once is never drafted again: drafts are kept by blob id and version of the language. A change of the defaults
-around manifests (their Workspace, a Target) drafts again what they reach, and nothing else.
-"""
+"""Turns the changed files of a config repo into desired states: drafted, budgeted, linked, and remembered."""
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.config_repos import ConfigRepo
 from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError, TransientError
+from reconciler.drafts import Drafts, refused, uncollected
 from reconciler.follower import Follower, Step
-from reconciler.manifest.draft import refused_file
-from reconciler.manifest.drafter import Drafter
-from reconciler.manifest.layers import DEFAULTS, TARGET, WORKSPACE, Layers
+from reconciler.manifest.layers import TARGET, WORKSPACE, Layers
 from reconciler.manifest.link import Linker
-from reconciler.manifest.recordcodec import decode, language
+from reconciler.manifest.prospect import approving
 from reconciler.manifest.records import Draft, FileDraft
-from reconciler.manifest.removal import Removals
 from reconciler.manifest.snapshot import ProjectName, Snapshot
-from reconciler.memory import Applied, ConfigMemory, KnownFile, Remembered, Survivor
-from reconciler.recollection import Pending, history, memo, survivor
-from reconciler.source.git import Mirrors
-
-log = logging.getLogger(__name__)
-
-FEW = 1000
-"""Drafts that are asked for by name; for more of them all are read, which is sooner done."""
+from reconciler.memory import Applied, KnownFile, Remembered, Survivor
+from reconciler.recollection import Pending, history, memo, survived, survivor
 
 
 @dataclass(slots=True)
 class Compiler:
     """Holds the linked manifests of all config repos. Not for several threads at the same time."""
 
-    mirrors: Mirrors
-    memory: ConfigMemory
+    drafts: Drafts
     repos: tuple[ConfigRepo, ...]
-    expect: Callable[[str], None]
-    """Told of service repos as soon as a manifest is seen to name them."""
     unread: dict[str, str] = field(default_factory=dict)
     """Why a mirror could not be read when a version was looked up, by URL."""
     files: dict[str, KnownFile] = field(default_factory=dict)
-    parsed: int = 0
-    """Manifests read and validated since the start."""
     linker: Linker = field(init=False)
-    drafter: Drafter = field(default_factory=Drafter)
-    layers: Layers = field(default_factory=Layers)
-    language: str = field(default_factory=language)
     pending: Pending = field(default_factory=Pending)
     survivors: set[str] = field(default_factory=set)
     """Documents that are remembered as having outlived their files."""
@@ -59,8 +37,7 @@ class Compiler:
     """The commits of versions that were looked up, by source: good until its mirror is fetched again."""
 
     def __post_init__(self) -> None:
-        limits = {repo.name: repo.workspaces for repo in self.repos if repo.workspaces}
-        self.linker = Linker(self._resolve, limits)
+        self.linker = Linker(self._resolve, {self._named(repo): repo.workspaces for repo in self.repos})
 
     @property
     def snapshot(self) -> Snapshot:
@@ -75,22 +52,26 @@ class Compiler:
         Raises TransientError when the mirror cannot be read; nothing has changed then.
         """
         files = self._changed_files(follower, step)
-        drafts = self._drafts(follower.repo.url, files)
+        drafts = self.drafts.of(files)
         held = self._over_budget(follower, step.commit, drafts)
         before = [self.snapshot.files.get(path) for path in drafts]
-        changed = self.linker.update(step.commit, drafts, held=held).changed
+        with uncollected(len(files)):
+            changed = self.linker.update(step.commit, drafts, held=held, repo=self._named(follower.repo)).changed
+        self._keep(files)
         if any(_gives_defaults(draft) for draft in (*before, *drafts.values())):
-            changed |= self._draft_again(step.commit, held)
+            changed |= self._draft_again(step.commit)
+        follower.applied = Applied(follower.identity, step.commit, step.signer)
+        self.pending.applied[follower.identity] = follower.applied
+        self.pending.keys |= changed
+        return changed
+
+    def _keep(self, files: Mapping[str, KnownFile | None]) -> None:
         for path, file in files.items():
             self.pending.files[path] = file
             if file is None:
                 self.files.pop(path, None)
             else:
                 self.files[path] = file
-        follower.applied = Applied(follower.identity, step.commit, step.signer)
-        self.pending.applied[follower.identity] = follower.applied
-        self.pending.keys |= changed
-        return changed
 
     def _changed_files(self, follower: Follower, step: Step) -> dict[str, KnownFile | None]:
         """Path to what is there now, None for what is gone. What a folder held that cannot be read is there, unread."""
@@ -98,7 +79,7 @@ class Compiler:
         mine = {path for path, file in self.files.items() if file.repo == follower.identity} if not step.before else ()
         found.update(dict.fromkeys(mine))
         for change in step.changes:
-            path = self.named(follower.repo, change.path)
+            path = self.path_of(follower.repo, change.path)
             gone = not change.blob and not change.why
             found[path] = None if gone else KnownFile(follower.identity, path, change.blob, change.why)
             known = self.files.get(path)
@@ -118,71 +99,22 @@ class Compiler:
         below = f"{folder}/" if folder and not folder.endswith(":") else folder
         return [path for path in self.files if path.startswith(below)]
 
-    def named(self, repo: ConfigRepo, path: str) -> str:
+    def path_of(self, repo: ConfigRepo, path: str) -> str:
         """A file's path, as problems and people name it."""
-        return f"{repo.name}:{path}" if len(self.repos) > 1 else path
+        name = self._named(repo)
+        return f"{name}:{path}" if name else path
 
-    # --- drafts ---
+    def _named(self, repo: ConfigRepo) -> str:
+        """What tells a repo from others; empty for the only one."""
+        return repo.name if len(self.repos) > 1 else ""
 
-    def _drafts(self, url: str, files: Mapping[str, KnownFile | None]) -> dict[str, FileDraft | None]:
-        drafts: dict[str, FileDraft | None] = {path: None for path, file in files.items() if file is None}
-        there = {path: file for path, file in files.items() if file is not None}
-        drafts |= {path: refused_file(path, "", file.why) for path, file in there.items() if file.why}
-        wanted = {path: file.blob for path, file in there.items() if file.blob}
-        known = self._remembered(wanted)
-        left = {path: blob for path, blob in wanted.items() if path not in known}
-        if len(left) > FEW and not self.layers:
-            self.layers = Layers.of(self._giving_defaults(url, left))
-        return {**drafts, **known, **self._drafted(url, left)}
-
-    def _remembered(self, wanted: Mapping[str, str]) -> dict[str, FileDraft]:
-        """The drafts by path that some daemon has made already, with the same defaults around them."""
-        blobs = frozenset(wanted.values())
-        records = self.memory.records(self.language, blobs if len(blobs) <= FEW else None) if blobs else {}
-        found = {}
-        for path, blob in wanted.items():
-            record = records.get(blob)
-            draft = _decoded(path, blob, record) if record is not None else None
-            if draft is not None and self.layers.fit(draft):
-                found[path] = draft
-        return found
-
-    def _giving_defaults(self, url: str, wanted: Mapping[str, str]) -> Iterator[Draft]:
-        """The Workspaces and Targets among many manifests that nobody has read yet."""
-        likely = {
-            blob
-            for blob, content in self.mirrors.contents(url, frozenset(wanted.values()))
-            if any(word in content for word in DEFAULTS)
-        }
-        for draft in self._drafted(url, {path: blob for path, blob in wanted.items() if blob in likely}).values():
-            yield from draft.drafts
-
-    def _drafted(self, url: str, wanted: Mapping[str, str]) -> dict[str, FileDraft]:
-        paths: dict[str, list[str]] = {}
-        for path, blob in wanted.items():
-            paths.setdefault(blob, []).append(path)
-        files = ((path, blob, data) for blob, data in self.mirrors.contents(url, paths) for path in paths[blob])
-        found = {}
-        for path, draft, record in self.drafter.draft(files, self.layers):
-            found[path] = draft
-            self.parsed += 1
-            if record:
-                self.pending.records[draft.blob] = record
-            for source in _sources(draft) - self.versions.keys():
-                self.expect(source)
-        return found
-
-    def _draft_again(self, commit: str, held: frozenset[ProjectName]) -> frozenset[Key]:
+    def _draft_again(self, commit: str) -> frozenset[Key]:
         """Draft again what was drafted with other defaults than those that are in force now."""
-        self.layers = Layers.of(self.linker.layer_drafts())
-        stale = {path for path, file in self.snapshot.files.items() if not self.layers.fit(file)}
-        by_repo: dict[str, dict[str, str]] = {}
-        for path in stale:
-            file = self.files.get(path) or self.pending.files.get(path)
-            if file is not None and file.blob:
-                by_repo.setdefault(_url(file), {})[path] = file.blob
-        drafts = {path: draft for url, wanted in by_repo.items() for path, draft in self._drafted(url, wanted).items()}
-        return self.linker.update(commit, drafts, held=held).changed if drafts else frozenset()
+        layers = self.drafts.layers = Layers.of(self.linker.layer_drafts())
+        stale = (path for path, file in self.snapshot.files.items() if not layers.fit(file))
+        files = [file for path in stale if (file := self.files.get(path)) is not None and file.blob]
+        held = frozenset((key.workspace, key.project) for key in self.snapshot.held)
+        return self.linker.update(commit, self.drafts.fresh(files), held=held).changed if files else frozenset()
 
     # --- removals ---
 
@@ -190,24 +122,22 @@ class Compiler:
         self, follower: Follower, commit: str, drafts: Mapping[str, FileDraft | None]
     ) -> frozenset[ProjectName]:
         """The projects that this commit would remove, and that nobody has approved the removal of."""
-        removals = self.linker.removals(drafts, follower.repo.name if len(self.repos) > 1 else "")
+        removals = self.linker.removals(drafts, self._named(follower.repo))
         budget = follower.repo.removals
-        if budget.allows(len(removals.projects), removals.before) and len(removals.shrunk) <= budget.count:
+        shrunk = budget.allows(len(removals.shrunk), removals.before + 1)
+        if shrunk and budget.allows(len(removals.projects), removals.before):
             return frozenset()
-        approved = set(self._approvals(removals, drafts))
+        approved = approving(removals.digest, self._documents(drafts))
         held = frozenset(project for project in (*removals.projects, *removals.shrunk) if project[0] not in approved)
         if held:
             follower.note_removals(commit, removals, held)
         return held
 
-    def _approvals(self, removals: Removals, drafts: Mapping[str, FileDraft | None]) -> Iterator[str]:
-        """The workspaces that have approved these removals."""
-        new = (draft for file in drafts.values() if file is not None for draft in file.drafts)
-        gone = {path for path, file in drafts.items() if file is None}
-        old = (draft for draft in self.snapshot.documents.values() if draft.place.file not in gone)
-        for draft in (*new, *old):
-            if draft.kind == "Approval" and draft.body and json.loads(draft.body).get("removal") == removals.digest:
-                yield draft.workspace
+    def _documents(self, drafts: Mapping[str, FileDraft | None]) -> Iterator[Draft]:
+        """The documents that there are with these changes."""
+        for file in drafts.values():
+            yield from file.drafts if file is not None else ()
+        yield from (draft for draft in self.snapshot.documents.values() if draft.place.file not in drafts)
 
     # --- versions ---
 
@@ -232,7 +162,7 @@ class Compiler:
 
     def _look_up(self, source: str, version: str) -> str | None:
         try:
-            found = self.mirrors.resolve(source, version)
+            found = self.drafts.mirrors.resolve(source, version)
         except (TransientError, TerminalError) as error:
             self.unread[source] = str(error)
             found = None
@@ -256,12 +186,13 @@ class Compiler:
     def remember(self) -> None:
         """Write down what has changed since the last time. Raises TransientError or TerminalError."""
         pending, self.pending = self.pending, Pending()
+        pending.records, self.drafts.records = self.drafts.records, {}
         if not pending.applied and not pending.keys and not pending.records:
             return
         try:
-            self.memory.save(self.language, memo(pending, self.snapshot, self._survivors()))
+            self.drafts.memory.save(self.drafts.language, memo(pending, self.snapshot, self._survivors()))
         except (TransientError, TerminalError):
-            self.pending = pending
+            self.pending, self.drafts.records = pending, pending.records
             raise
 
     def _survivors(self) -> dict[str, Survivor | None]:
@@ -276,66 +207,28 @@ class Compiler:
 
         Raises TransientError or TerminalError when it cannot be read.
         """
-        found = self.memory.load()
+        found = self.drafts.memory.load()
         known = {f"{repo.url}#{repo.branch}" for repo in self.repos}
         applied = tuple(one for one in found.applied if one.repo in known)
-        self.files = {file.path: file for file in found.files if file.repo in known}
+        if not applied:
+            self.drafts.drafter.prepare()
+            return ()
+        files = {file.path: file for file in found.files if file.repo in known}
+        self._link(found, files, applied[-1].commit)
+        self.files = files
         self.survivors = {one.identity for one in found.survivors}
-        if applied:
-            self._restore(found, applied[-1].commit)
+        self.pending.keys |= self._draft_again(applied[-1].commit)
         return applied
 
-    def _restore(self, found: Remembered, commit: str) -> None:
-        drafts: dict[str, FileDraft] = {
-            path: refused_file(path, "", file.why) for path, file in self.files.items() if file.why
-        }
-        wanted = {path: file.blob for path, file in self.files.items() if file.blob}
-        records = self.memory.records(self.language) if wanted else {}
-        for path, blob in wanted.items():
-            draft = _decoded(path, blob, records[blob]) if blob in records else None
-            if draft is not None:
-                drafts[path] = draft
-        left = {path: blob for path, blob in wanted.items() if path not in drafts}
-        survivors = tuple(draft for one in found.survivors for draft in _survived(one))
-        if left:  # of another version of the language: read again, as far as the mirrors go
-            drafts |= self._read_again(left, drafts, survivors)
-        self.linker.restore(commit, drafts, history(found, survivors))
-        self.pending.keys |= self._draft_again(
-            commit, frozenset((key.workspace, key.project) for key in self.snapshot.held)
-        )
-
-    def _read_again(
-        self, left: Mapping[str, str], drafts: Mapping[str, FileDraft], survivors: tuple[Draft, ...]
-    ) -> dict[str, FileDraft]:
-        by_repo: dict[str, dict[str, str]] = {}
-        for path, blob in left.items():
-            by_repo.setdefault(_url(self.files[path]), {})[path] = blob
-        known = [draft for file in drafts.values() for draft in file.drafts]
-        giving = [draft for url, wanted in by_repo.items() for draft in self._giving_defaults(url, wanted)]
-        self.layers = Layers.of((*known, *giving, *survivors))
-        return {path: draft for url, wanted in by_repo.items() for path, draft in self._drafted(url, wanted).items()}
-
-
-def _survived(one: Survivor) -> tuple[Draft, ...]:
-    draft = _decoded(one.path, "", one.record)
-    return draft.drafts if draft is not None else ()
-
-
-def _url(file: KnownFile) -> str:
-    return file.repo.rpartition("#")[0]
-
-
-def _decoded(path: str, blob: str, record: bytes) -> FileDraft | None:
-    try:
-        return decode(path, blob, record)
-    except ValueError as error:
-        log.warning("%s: what was remembered of it is read again from the repo: %s", path, error)
-        return None
-
-
-def _sources(file: FileDraft) -> set[str]:
-    states = [wish.desired for draft in file.drafts for wish in draft.wishes]
-    return {one.artifact.source for state in states for one in (state, *state.components)}
+    def _link(self, found: Remembered, files: Mapping[str, KnownFile], commit: str) -> None:
+        drafts = self.drafts.remembered(file for file in files.values() if file.blob)
+        survivors = tuple(draft for one in found.survivors for draft in survived(one))
+        left = [file for file in files.values() if file.blob and file.path not in drafts]
+        if left:  # of another version of the language: read again
+            around = [draft for file in drafts.values() for draft in file.drafts]
+            drafts |= self.drafts.fresh(left, (*around, *survivors))
+        with uncollected(len(files)):
+            self.linker.restore(commit, {**drafts, **refused(files.values())}, history(found, survivors))
 
 
 def _gives_defaults(file: FileDraft | None) -> bool:

@@ -25,6 +25,7 @@ from reconciler.core.view import EnvironmentView
 from reconciler.datadir import exclusive
 from reconciler.live import Live
 from reconciler.log import configure_logging
+from reconciler.manifest.drafter import Drafter
 from reconciler.outbox import Outbox
 from reconciler.reconcile import Look, Ports, kept
 from reconciler.settings import Settings
@@ -60,8 +61,9 @@ TICKS_KEPT = 2 * 3600.0
 class Daemon:
     """One daemon on one data directory."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, drafter: Drafter | None = None) -> None:
         self.settings = settings
+        self.drafter = drafter or Drafter()
         self.stop = threading.Event()
         self.clock = SystemClock()
         self.telemetry = Telemetry(__version__)
@@ -105,7 +107,9 @@ class Daemon:
         self.fetches: WorkQueue[str] = WorkQueue(lambda: clock.now().mono)
         repos = config_repos(settings)
         memory = self.store.config
-        self.catalog = Catalog(self.mirrors, repos, memory, clock, self.fetches, self._wake_all, self._fetched, jitter)
+        self.catalog = Catalog(
+            self.mirrors, repos, memory, self.drafter, clock, self.fetches, self._wake_all, self._fetched, jitter
+        )
         self.live = Live(self.store, self.catalog, clock, self.queue.add, self._tell)
         targets, routers, metrics = self.adapters.targets, self.adapters.routers, self.adapters.metrics
         ports = Ports(clock, self.store, self.catalog, targets, routers, metrics, self.telemetry.measured)
@@ -170,17 +174,17 @@ class Daemon:
 
     def _start(self) -> None:
         self._resume()
+        for number in range(FIRST):
+            self.threads.start(f"config-{number}", self.catalog.run_first)
+        self.catalog.poll_config()
         self._serve()
         for number in range(self.settings.workers):
             self.threads.start(f"worker-{number}", self.controller.run)
         for number in range(FETCHERS):
             self.threads.start(f"fetch-{number}", self.catalog.run)
-        for number in range(FIRST):
-            self.threads.start(f"config-{number}", self.catalog.run_first)
         for lane in self.outbox.lanes:
             self.threads.start(f"outbox-{lane}", partial(self._deliver, lane))
         self._schedule()
-        self.catalog.poll_config()
         self._announce()
         self.ready = True
         log.info(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
 from reconciler.core.desired import Key, Tombstone
+from reconciler.drafts import decoded
 from reconciler.manifest.link import History
 from reconciler.manifest.recordcodec import encode
 from reconciler.manifest.records import Draft, FileDraft
@@ -75,3 +76,9 @@ def survivor(draft: Draft) -> Survivor:
     """A document that has outlived its file."""
     path = draft.place.file
     return Survivor("/".join(draft.identity), path, encode(path, FileDraft("", (draft,), (), lost=False)))
+
+
+def survived(one: Survivor) -> tuple[Draft, ...]:
+    """The document again; nothing when it is damaged."""
+    draft = decoded(one.path, "", one.record)
+    return draft.drafts if draft is not None else ()

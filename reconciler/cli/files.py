@@ -11,7 +11,7 @@ from pathlib import Path
 from reconciler.cli.client import CommandError
 from reconciler.manifest.compile import Snapshot, compile_snapshot
 from reconciler.manifest.load import MAX_BYTES
-from reconciler.manifest.prospect import UNRESOLVED, Tree, named
+from reconciler.manifest.prospect import Tree, named, stand_in
 from reconciler.source.git import Mirrors
 from reconciler.source.trees import ALMOST, MANIFEST, ODD, odd
 
@@ -148,20 +148,12 @@ def real(path: Path) -> str:
     return str(Path(os.path.realpath(path.parent), path.name))
 
 
-def manifests(paths: list[Path]) -> dict[str, tuple[str, bytes]]:
-    """Path to (content id, content) of every manifest below ``paths``. Raises CommandError when one cannot be read."""
-    reading = read(paths)
-    for path, why in reading.refused.items():
-        raise CommandError(f"{path}: {why}")
-    return dict(reading.tree().files)
-
-
 def resolved(paths: list[Path], folder: Path) -> Snapshot:
     """The manifests compiled with versions resolved against their service repos, mirrored below ``folder``."""
     mirrors = Mirrors(folder)
     try:
         tree = read(paths).tree()
-        first = compile_snapshot("", tree.files, lambda _source, _version: UNRESOLVED, None, tree.refused)
+        first = compile_snapshot("", tree.files, stand_in, None, tree.refused)
         for source in sorted({source for source, _ in first.wanted}):
             mirrors.fetch(source)
         return compile_snapshot("", tree.files, mirrors.resolve, None, tree.refused)

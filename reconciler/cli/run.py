@@ -76,9 +76,17 @@ def run(args: argparse.Namespace) -> int:
         settings = Settings.model_validate(given)
     except ValidationError as error:
         raise CommandError(_mistake(error)) from None
-    from reconciler.daemon import Daemon  # noqa: PLC0415  # heavy: only this verb needs it
+    from reconciler.manifest.drafter import Drafter  # noqa: PLC0415  # heavy: only this verb needs it
 
-    return Daemon(settings).run()
+    drafter = Drafter()
+    if not settings.data_dir.exists():  # the first start: every manifest has to be read, so that help is called for early
+        drafter.prepare()
+    from reconciler.daemon import Daemon  # noqa: PLC0415
+
+    try:
+        return Daemon(settings, drafter).run()
+    finally:
+        drafter.close()
 
 
 def _mistake(error: ValidationError) -> str:

@@ -12,7 +12,6 @@ from reconciler.manifest.documents import read_other
 from reconciler.manifest.fields import NAME_PATTERN
 from reconciler.manifest.layers import NO_LAYERS, WORKSPACE, Layers
 from reconciler.manifest.load import MAX_PROBLEMS, Document, load, more
-from reconciler.manifest.migrations import STEPS
 from reconciler.manifest.models import API_VERSION, DEFAULT_WORKSPACE, KINDS
 from reconciler.manifest.problem import Code, Place, Problem, described, listed, meant, quoted
 from reconciler.manifest.project import read_project
@@ -82,6 +81,8 @@ def _header(document: Document) -> Iterator[Problem]:
             hint = f"Add `{name}: {known[0]}`"
             yield Problem(document.place(()), Code.MISSING_FIELD, f"{quoted(name)} is missing", hint)
         elif value[name] not in known:
+            from reconciler.manifest.migrations import STEPS  # noqa: PLC0415  # its library is slow to load, and rarely needed
+
             found = f"{quoted(name)}: expected {listed(known)}, found {described(value[name])}"
             hint = meant(str(value[name]), known) if len(known) > 1 else f"Write `{name}: {known[0]}`"
             hint = "Run `prodsprint migrate`" if str(value[name]) in STEPS else hint

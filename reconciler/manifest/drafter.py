@@ -6,22 +6,20 @@ most a few batches are on their way at any time.
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 from signal import SIGPROF, Signals
 from typing import NamedTuple
 
 from reconciler.manifest.draft import refused_file
-from reconciler.manifest.draft_worker import DEADLINE, PREFIX, message, parts, read, told
+from reconciler.manifest.draft_process import File, Worker, end, started
+from reconciler.manifest.draft_worker import DEADLINE, message, read
 from reconciler.manifest.layers import NO_LAYERS, Layers
 from reconciler.manifest.load import MAX_BYTES
 from reconciler.manifest.problem import Code
@@ -35,13 +33,6 @@ AHEAD = 2
 """Batches that a worker has at a time, so that it never waits for the next one."""
 SILENCE = 60.0
 """Seconds without a word from any worker after which all of them are ended: something has stopped them."""
-START = (
-    "import json,sys; sys.path[:]=json.loads(sys.stdin.buffer.readline()); "
-    "from reconciler.manifest.draft_worker import main; main()"
-)
-
-File = tuple[str, str, bytes]
-"""Path, blob id and content."""
 
 
 class Drafted(NamedTuple):
@@ -60,6 +51,18 @@ class Drafter:
 
     def __init__(self, workers: int | None = None) -> None:
         self._workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        self._spare: list[subprocess.Popen[bytes]] = []
+
+    def prepare(self) -> None:
+        """Start the processes that many files would need, so that they are there when the files are."""
+        with suppress(OSError):  # then they are missing when they are needed, which is dealt with there
+            while len(self._spare) < self._workers:
+                self._spare.append(started())
+
+    def close(self) -> None:
+        """End what ``prepare`` has started and nobody has used. May be called twice."""
+        while self._spare:
+            end(self._spare.pop())
 
     def draft(self, files: Iterable[File], layers: Layers = NO_LAYERS) -> Iterator[Drafted]:
         """Every file's draft, in the order in which they get done. Never raises for what is in a file."""
@@ -69,7 +72,7 @@ class Drafter:
             for file in chain(first, rest):
                 yield _here(file, layers)
             return
-        yield from _Round(chain(first, rest), layers, self._workers).run()
+        yield from _Round(chain(first, rest), layers, self._workers, self._spare).run()
 
 
 def _here(file: File, layers: Layers) -> Drafted:
@@ -94,42 +97,6 @@ def _refused(file: File, status: int) -> Drafted:
     return Drafted(path, refused_file(path, blob, why, hint), b"")
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    """One process, what is on its way to it, and what has come of its next answer."""
-
-    process: subprocess.Popen[bytes]
-    outgoing: memoryview
-    incoming: bytearray = field(default_factory=bytearray)
-    batches: deque[list[File]] = field(default_factory=deque)
-    ready: bool = False
-    silent: bool = False
-    """Ended by us, with all others, since none of them said anything: whose fault that was is not known."""
-
-    @property
-    def stdin(self) -> int:
-        return self.process.stdin.fileno() if self.process.stdin else -1
-
-    @property
-    def stdout(self) -> int:
-        return self.process.stdout.fileno() if self.process.stdout else -1
-
-    def give(self, batch: list[File]) -> None:
-        self.batches.append(batch)
-        more = message([part for path, blob, content in batch for part in (told(path), told(blob), content)])
-        self.outgoing = memoryview(b"".join((self.outgoing, more)))
-
-    def answers(self) -> Iterator[list[bytes]]:
-        """The answers that are complete."""
-        while len(self.incoming) >= PREFIX.size:
-            end = PREFIX.size + PREFIX.unpack_from(self.incoming)[0]
-            if len(self.incoming) < end:
-                return
-            body = bytes(self.incoming[PREFIX.size : end])
-            del self.incoming[:end]
-            yield list(parts(memoryview(body)))
-
-
 @dataclass(slots=True)
 class _Round:
     """One call of ``Drafter.draft``."""
@@ -137,9 +104,11 @@ class _Round:
     files: Iterator[File]
     layers: Layers
     most: int
+    spare: list[subprocess.Popen[bytes]]
+    """Processes that have been started already."""
     again: deque[list[File]] = field(default_factory=deque)
     """Batches that come before the rest of the files."""
-    workers: list[_Worker] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     doubted: set[str] = field(default_factory=set)
     """Files that a worker was at, alone, when all of them had fallen silent."""
@@ -187,7 +156,7 @@ class _Round:
                 break
         return batch or (self.again.popleft() if self.again else [])
 
-    def _free(self) -> _Worker | None:
+    def _free(self) -> Worker | None:
         """A worker that can take a batch; None when there is none."""
         if self.able and len(self.workers) < self.most:
             self._start()
@@ -195,25 +164,17 @@ class _Round:
         return worker if worker and len(worker.batches) < AHEAD else None
 
     def _start(self) -> None:
-        path = [*(entry for entry in sys.path if entry), str(Path(__file__).parents[2])]
         try:
-            process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                [sys.executable, "-I", "-S", "-c", START],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                env={},
-                process_group=0,  # ctrl-c is for us: we end them
-            )
+            process = self.spare.pop() if self.spare else started()
         except OSError:
             self.able = False
             return
-        worker = _Worker(process, memoryview(json.dumps(path).encode() + b"\n" + message(self.layers.packed())))
+        worker = Worker(process, memoryview(message(self.layers.packed())))
         os.set_blocking(worker.stdin, False)
         self.workers.append(worker)
         self.selector.register(worker.stdout, selectors.EVENT_READ, worker)
 
-    def _listen(self, worker: _Worker) -> None:
+    def _listen(self, worker: Worker) -> None:
         if worker.outgoing and worker.stdin not in self.selector.get_map():
             self.selector.register(worker.stdin, selectors.EVENT_WRITE, worker)
 
@@ -233,7 +194,7 @@ class _Round:
             else:
                 yield from self._read(key.data)
 
-    def _write(self, worker: _Worker) -> None:
+    def _write(self, worker: Worker) -> None:
         try:
             worker.outgoing = worker.outgoing[os.write(worker.stdin, worker.outgoing) :]
         except BrokenPipeError:  # it has ended, which reading from it shows
@@ -241,7 +202,7 @@ class _Round:
         if not worker.outgoing:
             self.selector.unregister(worker.stdin)
 
-    def _read(self, worker: _Worker) -> Iterator[Drafted]:
+    def _read(self, worker: Worker) -> Iterator[Drafted]:
         more = os.read(worker.stdout, 1 << 20)
         worker.incoming += more
         for answer in worker.answers():
@@ -251,7 +212,7 @@ class _Round:
         if not more:
             yield from self._buried(worker)
 
-    def _taken(self, worker: _Worker, records: list[bytes]) -> list[Drafted]:
+    def _taken(self, worker: Worker, records: list[bytes]) -> list[Drafted]:
         try:
             batch = zip(worker.batches[0], records, strict=True)
             taken = [_drafted(path, decode(path, blob, record), record) for (path, blob, _), record in batch]
@@ -261,7 +222,7 @@ class _Round:
         worker.batches.popleft()
         return taken
 
-    def _buried(self, worker: _Worker) -> Iterator[Drafted]:
+    def _buried(self, worker: Worker) -> Iterator[Drafted]:
         """A worker has ended by itself: what it was at is to blame, unless it had not even begun."""
         self.workers.remove(worker)
         status = self._end(worker)
@@ -275,7 +236,7 @@ class _Round:
             self.doubted.add(suspects[0][0])
         self.again.extend([file] for file in suspects)
 
-    def _end(self, worker: _Worker) -> int:
+    def _end(self, worker: Worker) -> int:
         for stream in (worker.process.stdin, worker.process.stdout):
             if stream is not None:
                 with suppress(KeyError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from yaml import CSafeLoader
@@ -28,7 +28,10 @@ from reconciler.manifest.marks import Event
 STEP = 2
 _COMMENT = re.compile("#.*")
 _HEADER = re.compile(r"[|>][-+0-9]*")
-_NODES = (ScalarEvent, MappingStartEvent, SequenceStartEvent)
+_DIGIT = re.compile("[|>][-+]?[1-9]")
+_STARTS = (MappingStartEvent, SequenceStartEvent)
+_ENDS = (MappingEndEvent, SequenceEndEvent)
+_NODES = (ScalarEvent, *_STARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,38 @@ def arranged(text: str) -> str:
     A comment alone on its line belongs to what is below; one that is indented deeper than that closes the block above. One
     right below another that is beside something, in the same column, goes on with that.
     """
-    return "".join(f"{line}\n" for line in _Arrangement(text).lines())
+    return "".join(f"{line}\n" for line in _Arrangement(_raised(text)).lines())
+
+
+def _raised(text: str) -> str:
+    """Take comments out of brackets, and from the head of a long text in a list: ruamel.yaml would drop them there."""
+    lines, events = text.split("\n"), _events(text)
+    notes = {one.line: one for one in _comments(text, events)}
+    above: dict[int, str] = {}
+    for row, places in _cramped(lines, events):
+        for note in [notes[place] for place in places if place in notes]:
+            indent = lines[row][: len(lines[row]) - len(lines[row].lstrip(" "))]
+            above[row] = f"{above.get(row, '')}{indent}{note.text}\n"
+            lines[note.line] = lines[note.line][: note.column]
+    return "\n".join(above.get(row, "") + line for row, line in enumerate(lines)) if above else text
+
+
+def _cramped(lines: list[str], events: list[Event]) -> Iterator[tuple[int, Iterable[int]]]:
+    """Lines whose comments have to go elsewhere, after the line that they go above."""
+    depth = row = start = 0
+    for event in events:
+        line = event.start_mark.line
+        code = lines[line][: event.start_mark.column].rstrip(" ") if isinstance(event, _NODES) else ""
+        if depth or getattr(event, "flow_style", False):
+            if not depth:
+                start, row = line, line if code else row
+            depth += isinstance(event, _STARTS) - isinstance(event, _ENDS)
+            if not depth:
+                yield row, range(start, event.end_mark.line)
+        elif isinstance(event, _NODES):
+            row = line
+            if _long(event) and code.endswith("-"):
+                yield line, (line,)
 
 
 class _Arrangement:
@@ -120,10 +154,13 @@ class _Arrangement:
         """Lines that begin within a text of several lines."""
         self._open: set[int] = set()
         """Lines that end within one."""
+        self._texts: set[int] = set()
+        """Lines of long texts that find their indentation by themselves."""
         for event in self._events:
             if isinstance(event, ScalarEvent):
                 self._hold(event)
         self._columns = dict(self._placed())
+        self._pad = " " * max(self._columns.values(), default=0)
 
     def _hold(self, event: Event) -> None:
         first, last = event.start_mark.line, event.end_mark.line
@@ -132,6 +169,8 @@ class _Arrangement:
             while last > first and not self._source[last].strip() and not event.value.endswith("\n\n"):
                 last -= 1
         self._held.update(range(first + 1, last + 1))
+        if _long(event) and not _DIGIT.match(self._source[first], event.start_mark.column):
+            self._texts.update(range(first + 1, last + 1))
         self._open.update(range(first + _long(event), last + _long(event)))
 
     def lines(self) -> Iterator[str]:
@@ -142,6 +181,8 @@ class _Arrangement:
             line = source if number in self._open else source.rstrip(" ")
             if number in self._columns:
                 line = " " * self._columns[number] + line.lstrip(" ")
+            if number in self._texts and line:
+                line = self._pad + line  # lest a comment that moves to the right should end up in the text
             if not line and number not in self._held:
                 gap = room
                 continue
@@ -174,7 +215,7 @@ class _Arrangement:
         blocks: list[tuple[Event, int]] = []
         depth = 0
         for event, following in zip(self._events, self._following(), strict=True):
-            if isinstance(event, (MappingEndEvent, SequenceEndEvent)):
+            if isinstance(event, _ENDS):
                 if depth:
                     depth -= 1
                     continue
@@ -184,10 +225,15 @@ class _Arrangement:
             elif isinstance(event, _NODES):
                 if depth or getattr(event, "flow_style", False):
                     depth += not isinstance(event, ScalarEvent)
-                elif not isinstance(event, ScalarEvent):
+                    above = blocks[-1][1] if blocks else 0
+                elif isinstance(event, ScalarEvent):
+                    above = blocks[-1][1] if blocks else 0
+                else:
                     blocks.append((event, _column(event, blocks)))
+                    listed = len(blocks) > 1 and isinstance(blocks[-2][0], SequenceStartEvent)
+                    above = blocks[-1 - listed][1]  # what is inside of an item goes above its dash
                 while pending and pending[0].line <= event.start_mark.line:
-                    yield pending.popleft().line, blocks[-1][1] if blocks else 0
+                    yield pending.popleft().line, above
         yield from ((comment.line, 0) for comment in pending)
 
     def _following(self) -> list[Event]:

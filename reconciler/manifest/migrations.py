@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from reconciler.manifest.emit import STEP as INDENT
-from reconciler.manifest.tree import Block, Entry, Scalar
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from reconciler.manifest.layout import STEP
+from reconciler.manifest.roundtrip import above, note_lines, shift, unfold
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class Step:
     """One step: the version it leads to, and what changes a document in place. ``change`` raises Impossible."""
 
     to: str
-    change: Callable[[Block], None]
+    change: Callable[[CommentedMap], None]
 
 
 class Impossible(ValueError):  # noqa: N818  # it is the document that cannot, not the code
@@ -25,79 +27,77 @@ class Impossible(ValueError):  # noqa: N818  # it is the document that cannot, n
         self.path = path
 
 
-def _from_v1alpha1(document: Block) -> None:
+def _from_v1alpha1(document: CommentedMap) -> None:
     """``metadata`` and ``spec`` go; an environment's ``strategy: {canary: {...}}`` becomes its ``release``."""
     for name in ("metadata", "spec"):
-        _lift(document, name)
-    environments = document.find("environments")
-    if environments is None or not isinstance(environments.value, Block) or not environments.value.listed:
-        return
-    for index, item in enumerate(environments.value.entries):
-        if isinstance(item.value, Block) and not item.value.listed:
-            _release(item.value, index)
+        if name in document:
+            _lift(document, name)
+    environments = document.get("environments")
+    for index, item in enumerate(environments if isinstance(environments, CommentedSeq) else ()):
+        if isinstance(item, CommentedMap) and "strategy" in item:
+            _release(item, index)
 
 
-def _lift(document: Block, name: str) -> None:
+def _lift(document: CommentedMap, name: str) -> None:
     """Put the entries of a mapping in the place where it stands."""
-    wrapper = document.find(name)
-    if wrapper is None:
-        return
-    inner = _mapping(wrapper, name)
-    for entry in inner.entries:
-        if document.find(entry.name) is not None:
-            raise Impossible(f"`{entry.name}` is there and in `{name}` too", name, entry.name)
-    _shift(inner)
-    at = document.entries.index(wrapper)
-    _hand_over([*wrapper.before, *wrapper.beside], inner.entries, document, at)
-    following = document.entries[at + 1].before if at + 1 < len(document.entries) else document.end
-    following[:0] = inner.end
-    document.entries[at : at + 1] = inner.entries
+    inner = _mapping(document, name, name)
+    for key in inner:
+        if key in document:
+            raise Impossible(f"`{key}` is there and in `{name}` too", name, key)
+    unfold(document, name)
+    shift(inner, STEP)
+    at = list(document).index(name)
+    _, before, beside, below = document.ca.items.pop(name, [None] * 4)
+    del document[name]
+    for place, (key, value) in enumerate(inner.items(), at):
+        document.insert(place, key, value)
+    document.ca.items.update(inner.ca.items)
+    following = list(document)[at + len(inner) :]
+    above(document, next(iter(following), None), inner.ca.end)
+    notes = [*(before or []), *note_lines(beside.value if beside else ""), *(below or [])]
+    above(document, next(iter([*inner, *following]), None), notes)
 
 
-def _shift(block: Block) -> None:
-    """Move the comments beside entries as far to the left as the entries go."""
-    for entry in block.entries:
-        entry.column = max(0, entry.column - INDENT)
-        if isinstance(entry.value, Block):
-            _shift(entry.value)
-
-
-def _hand_over(notes: list[str], entries: list[Entry], document: Block, at: int) -> None:
-    """Give comments to the first of ``entries``, else to what comes after place ``at`` of the document."""
-    rest = document.entries[at + 1 :]
-    heir = (entries or rest)[0].before if entries or rest else document.end
-    heir[:0] = notes
-
-
-def _release(environment: Block, index: int) -> None:
-    entry = environment.find("strategy")
-    if entry is None:
-        return
+def _release(environment: CommentedMap, index: int) -> None:
     path = ("spec", "environments", index, "strategy")
-    if environment.find("release") is not None:
+    if "release" in environment:
         raise Impossible("`strategy` and `release` are there both", *path)
-    if not isinstance(entry.value, Block) or entry.value.listed or len(entry.value.entries) != 1:
+    outer = environment["strategy"]
+    if not isinstance(outer, CommentedMap) or len(outer) != 1:
         raise Impossible("`strategy` has to hold `canary` or `allAtOnce` and nothing else", *path)
-    (kind,) = entry.value.entries
-    if kind.name not in _STRATEGIES:
-        raise Impossible(f"there is no strategy `{kind.name}`", *path, kind.name)
-    fields = _mapping(kind, *path, kind.name)
-    if fields.find("strategy") is not None:
-        raise Impossible(f"`strategy` is in `{kind.name}` already", *path, kind.name, "strategy")
-    first = Entry(Scalar("strategy"), Scalar(_STRATEGIES[kind.name]), kind.before, kind.beside, kind.column)
-    _shift(fields)
-    flow = entry.value.flow and fields.flow
-    entry.key = Scalar("release")
-    entry.value = Block(listed=False, flow=flow, entries=[first, *fields.entries], end=[*fields.end, *entry.value.end])
+    (kind,) = outer
+    if kind not in _STRATEGIES:
+        raise Impossible(f"there is no strategy `{kind}`", *path, kind)
+    fields = _mapping(outer, kind, *path, kind)
+    if "strategy" in fields:
+        raise Impossible(f"`strategy` is in `{kind}` already", *path, kind, "strategy")
+    if outer.fa.flow_style():
+        fields.fa.set_flow_style()
+    else:
+        unfold(outer, kind)
+    shift(fields, 4 * STEP)
+    first = next(iter(fields), None)
+    _, before, beside, below = outer.ca.items.pop(kind, [None] * 4)
+    above(fields, first, below or [])
+    fields.ca.end = [*fields.ca.end, *outer.ca.end]
+    fields.insert(0, "strategy", _STRATEGIES[kind])
+    fields.ca.items["strategy"] = [None, before, beside, None]
+    fields.ca.comment = outer.ca.comment
+    at = list(environment).index("strategy")
+    del environment["strategy"]
+    environment.insert(at, "release", fields)
+    if "strategy" in environment.ca.items:
+        environment.ca.items["release"] = environment.ca.items.pop("strategy")
 
 
 _STRATEGIES = {"canary": "canary", "allAtOnce": "all-at-once"}
 
 
-def _mapping(entry: Entry, *path: str | int) -> Block:
-    if not isinstance(entry.value, Block) or entry.value.listed:
-        raise Impossible(f"`{entry.name}` has to be a mapping", *path)
-    return entry.value
+def _mapping(holder: CommentedMap, name: str, *path: str | int) -> CommentedMap:
+    value = holder[name]
+    if not isinstance(value, CommentedMap):
+        raise Impossible(f"`{name}` has to be a mapping", *path)
+    return value
 
 
 STEPS: Mapping[str, Step] = {"prodsprint/v1alpha1": Step("prodsprint/v1", _from_v1alpha1)}

@@ -16,8 +16,6 @@ from reconciler.manifest.records import Draft, FileDraft
 from reconciler.manifest.removal import Removals
 from reconciler.manifest.snapshot import ProjectName, Snapshot
 
-UNRESOLVED = "0" * 40
-"""Stands for the commit of a version while nobody has asked the service repo."""
 DEFAULTS = (b"Workspace", b"Target")
 """What a document that others depend on is bound to say (or it is found out later, and those others are drafted twice)."""
 

@@ -1,7 +1,7 @@
 """Manifest files written anew: ``tidied`` in canonical form, ``migrated`` to the newest version of the language.
 
-Nothing is lost on the way: what was written is loaded again, and unless values and comments are what they have to be, the
-file is left as it is and a problem says so.
+Nothing is lost on the way: what was written is loaded again, and unless values and comments are what they have to be, and
+writing it once more would change nothing, the file is left as it is and a problem says so.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from reconciler.manifest.emit import render
-from reconciler.manifest.load import Document, Loaded, load
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import ScalarString
+
+from reconciler.manifest.layout import Comment, Part, arranged, comments, parts
+from reconciler.manifest.load import Document, load
 from reconciler.manifest.migrations import STEPS, Impossible
 from reconciler.manifest.models import KINDS
 from reconciler.manifest.problem import Code, Place, Problem, described, listed
+from reconciler.manifest.roundtrip import parse, render
+from reconciler.manifest.scalar import resolve
 from reconciler.manifest.shape import shorten
 from reconciler.manifest.syntax import readable
-from reconciler.manifest.tree import Block, Scalar, comments, parse
 
-Pairs = set[tuple[str, str]]
-"""Texts and what they may have become."""
+_ROUNDS = 4
+"""Times a text is written anew at most until that changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +39,36 @@ class Rewritten:
 
 def tidied(file: str, content: bytes) -> Rewritten:
     """The file in canonical form. A file that cannot be read is refused with its problems; unknown fields are no problem."""
-    pairs: Pairs = set()
 
-    def change(_document: Document, block: Block) -> None:
-        model = KINDS.get(_text(block, "kind"))
-        if model is not None and _text(block, "apiVersion") not in STEPS:
-            pairs.update(shorten(block, model))
+    def change(_document: Document, block: CommentedMap) -> None:
+        model = KINDS.get(str(block.get("kind")))
+        if model is not None and str(block.get("apiVersion")) not in STEPS:
+            shorten(block, model)
 
-    return _rewritten(file, content, change, lambda before, after: _unchanged(before, after, pairs))
+    return _rewritten(file, content, change)
 
 
 def migrated(file: str, content: bytes) -> Rewritten:
     """The file with every document in the newest version; as it is, byte for byte, when all of them are already."""
     steps: list[str] = []
 
-    def change(document: Document, block: Block) -> None:
-        version = _text(block, "apiVersion")
-        while (step := STEPS.get(version)) is not None:
+    def change(document: Document, block: CommentedMap) -> None:
+        while (step := STEPS.get(str(block.get("apiVersion")))) is not None:
             try:
                 step.change(block)
             except Impossible as error:
                 found = f"this cannot become {step.to}: {error}"
                 place = document.place(error.path)
                 raise _RefusedError(Problem(place, Code.REWRITE_REFUSED, found, "Change it by hand")) from None
-            version = step.to
-            steps.append(version)
-            entry = block.find("apiVersion")
-            if entry is not None:
-                entry.value = Scalar(version)
+            steps.append(step.to)
+            block["apiVersion"] = step.to
 
-    found = _rewritten(file, content, change, lambda _before, _after: True)
-    if found.problems or steps:
-        return Rewritten(found.text, found.problems, tuple(steps))
-    return Rewritten(content.decode())
+    values = [document.value for document in load(file, content).documents]
+    if all(isinstance(value, dict) and str(value.get("apiVersion")) not in STEPS for value in values):
+        problems = load(file, content).problems
+        return Rewritten("" if problems else content.decode(), problems)
+    found = _rewritten(file, content, change)
+    return Rewritten(found.text, found.problems, tuple(steps))
 
 
 class _RefusedError(Exception):
@@ -76,30 +77,80 @@ class _RefusedError(Exception):
         self.problem = problem
 
 
-def _rewritten(
-    file: str,
-    content: bytes,
-    change: Callable[[Document, Block], None],
-    kept: Callable[[Loaded, Loaded], bool],
-) -> Rewritten:
+def _rewritten(file: str, content: bytes, change: Callable[[Document, CommentedMap], None]) -> Rewritten:
     before = load(file, content)
     problems = [*before.problems, *_shapeless(before.documents)]
     if problems:
         return Rewritten("", tuple(problems))
-    source, _ = readable(file, content)
-    documents = parse(source)
+    source = readable(file, content)[0].replace("\r\n", "\n")
     try:
-        for document, block in zip(before.documents, documents, strict=True):
-            change(document, block)
+        return Rewritten(_changed(file, source, before.documents, change))
     except _RefusedError as error:
         return Rewritten("", (error.problem,))
-    text = render(documents)
+    except Exception as error:  # noqa: BLE001  # whatever the library stumbles over: the file stays as it is
+        return Rewritten("", (_loss(file, type(error).__name__),))
+
+
+def _changed(
+    file: str, source: str, documents: Iterable[Document], change: Callable[[Document, CommentedMap], None]
+) -> str:
+    """The file after a change to each document. Raises _RefusedError."""
+    found = parts(source)
+    trees = [parse(arranged(part.text)) for part in found]
+    if repr([_meaning(tree) for tree in trees]) != repr([document.value for document in documents]):
+        raise _RefusedError(_loss(file, "a value"))
+    for document, tree in zip(documents, trees, strict=True):
+        change(document, tree)
+    meant = repr([_meaning(tree) for tree in trees])
+    text = _settled(file, _joined(found, trees))
     after = load(file, text.encode())
-    if after.problems or not kept(before, after) or Counter(comments(source)) != Counter(comments(text)):
-        found = "this file cannot be written anew without a loss, so it was left as it is"
-        hint = "Please report it, with the file; until then change it by hand"
-        return Rewritten("", (Problem(Place(file), Code.REWRITE_REFUSED, found, hint),))
-    return Rewritten(text)
+    if after.problems or repr([document.value for document in after.documents]) != meant:
+        raise _RefusedError(_loss(file, "a value"))
+    kept = Counter(comment.text for comment in comments(text))
+    for comment in comments(source):
+        kept[comment.text] -= 1
+        if kept[comment.text] < 0:
+            raise _RefusedError(_astray(file, comment))
+    if kept.total():
+        raise _RefusedError(_loss(file, "a comment"))
+    return text
+
+
+def _joined(found: Iterable[Part], trees: Iterable[CommentedMap]) -> str:
+    texts = [render(tree) + "\n" * part.apart for part, tree in zip(found, trees, strict=True)]
+    return "---\n".join(texts)
+
+
+def _settled(file: str, text: str) -> str:
+    """A text that stays as it is when it is written anew: what a comment belongs to may show only once lines have moved."""
+    for _ in range(_ROUNDS):
+        found = parts(text)
+        again = _joined(found, [parse(arranged(part.text)) for part in found])
+        if again == text:
+            return text
+        text = again
+    raise _RefusedError(_loss(file, "its layout"))
+
+
+def _loss(file: str, what: str) -> Problem:
+    found = f"this file cannot be written anew without a loss ({what}), so it was left as it is"
+    hint = "Please report it, with the file; until then change it by hand"
+    return Problem(Place(file), Code.REWRITE_REFUSED, found, hint)
+
+
+def _astray(file: str, comment: Comment) -> Problem:
+    found = "this comment would be lost when the file is written anew, so the file was left as it is"
+    hint = "Put it on a line of its own above an entry that has a line of its own too"
+    return Problem(Place(file, comment.line + 1, comment.column + 1), Code.REWRITE_REFUSED, found, hint)
+
+
+def _meaning(node: object) -> object:
+    """The value of a tree, as ``load`` gives it."""
+    if isinstance(node, dict):
+        return {str(name): _meaning(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_meaning(value) for value in node]
+    return str(node) if isinstance(node, ScalarString) else resolve(str(node))
 
 
 def _shapeless(documents: Iterable[Document]) -> Iterable[Problem]:
@@ -107,24 +158,3 @@ def _shapeless(documents: Iterable[Document]) -> Iterable[Problem]:
         if not isinstance(document.value, dict):
             found = f"a manifest has to be a mapping, found {described(document.value)}"
             yield Problem(document.place(()), Code.WRONG_TYPE, found, f"Begin with `kind:`, one of {listed(KINDS)}")
-
-
-def _text(block: Block, name: str) -> str:
-    entry = block.find(name)
-    return entry.value.text if entry is not None and isinstance(entry.value, Scalar) else ""
-
-
-def _unchanged(before: Loaded, after: Loaded, pairs: Pairs) -> bool:
-    documents = zip(before.documents, after.documents, strict=False)
-    alike = all(_same(one.value, other.value, pairs) for one, other in documents)
-    return alike and len(before.documents) == len(after.documents)
-
-
-def _same(one: object, other: object, pairs: Pairs) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(value, other[name], pairs) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(_same(a, b, pairs) for a, b in zip(one, other, strict=True))
-    if isinstance(one, str) and isinstance(other, str):
-        return one == other or (one, other) in pairs
-    return type(one) is type(other) and one == other

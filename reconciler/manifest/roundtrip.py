@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.emitter import RoundTripEmitter
+from ruamel.yaml.error import CommentMark
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.tokens import CommentToken
 
 from reconciler.manifest.layout import STEP
 from reconciler.manifest.scalar import MAX_NUMBER, WORDS, resolve
 
+Node = CommentedMap | CommentedSeq
 WIDTH = 100
 """Characters of the longest line with braces or brackets; what is longer goes below, an entry a line."""
 
@@ -41,16 +45,24 @@ class _Texts(VersionedResolver):
 class _Emitter(RoundTripEmitter):
     """Quotes only where they are needed, and what goes on with a comment stays in its column."""
 
+    open_ended = property(lambda _: False, lambda _, __: None)
+    """Never write ``...`` after a text that ends with empty lines: nothing asks for it."""
+
     def choose_scalar_style(self) -> Any:
         text, style = self.event.value, self.event.style
         self.analysis = self.analyze_scalar(text)
         if style and style in "|>" and not self.flow_level and not self.simple_key_context:
-            if text.strip(" \n") and not text.endswith("\n\n"):
+            if text.strip(" \n"):
                 return style
         plain = self.analysis.allow_flow_plain if self.flow_level else self.analysis.allow_block_plain
         if plain and text.isprintable() and not (style and style in "'\"" and _ambiguous(text)):
             return ""
         return "'" if text.isprintable() and ('"' in text or "\\" in text) else '"'
+
+    def write_indent(self) -> None:
+        if self.column > (self.indent or 0):
+            self.no_newline = False  # a comment further up may have left it set, and two items would share a line
+        super().write_indent()
 
     def write_double_quoted(self, text: Any, split: Any = True) -> None:
         self.write_indicator(f'"{"".join(map(_escaped, text))}"', True)
@@ -98,7 +110,51 @@ def render(document: CommentedMap) -> str:
     _unfold(document, 0)
     stream = io.StringIO()
     _yaml().dump(document, stream)
-    return stream.getvalue().rstrip("\n") + "\n"
+    return stream.getvalue()
+
+
+def above(block: Node, place: Any, notes: list[CommentToken]) -> None:
+    """Put comments above an entry of a block, or below all of them where there is no such place."""
+    if place in block:
+        slots = block.ca.items.setdefault(place, [None] * 4)
+        slots[1] = [*notes, *(slots[1] or [])]
+    else:
+        block.ca.end = [*notes, *block.ca.end]
+
+
+def unfold(block: Node, place: Any) -> None:
+    """Put the mapping or list at that place below, an entry a line, when it is in braces or brackets."""
+    value = block[place]
+    if not value.fa.flow_style():
+        return
+    value.fa.set_block_style()
+    token = (block.ca.items.get(place) or [None] * 4)[0 if isinstance(block, CommentedSeq) else 2]
+    first, _, rest = token.value.partition("\n") if token is not None else ("", "", "")
+    if rest:  # stood behind the value
+        token.value = f"{first}\n"
+        value.ca.end = note_lines(rest)
+
+
+def note_lines(text: str) -> list[CommentToken]:
+    """Lines of comments, each in its column."""
+    return [CommentToken(f"{line.lstrip(' ')}\n", CommentMark(len(line) - len(line.lstrip(" ")))) for line in text.splitlines()]
+
+
+def shift(node: Node, column: int) -> None:
+    """Move all comments inside of a block, whose entries begin in that column, a step to the left."""
+    below = re.compile(f"^ {{{STEP}}}(?= {{{column - STEP},}}#)", re.MULTILINE)
+    for token in {id(token): token for token in _tokens(node)}.values():
+        token.value = below.sub("", token.value)
+        token.start_mark.column = max(0, token.start_mark.column - STEP)
+
+
+def _tokens(node: Any) -> Iterator[CommentToken]:
+    if isinstance(node, (CommentedMap, CommentedSeq)):
+        for slot in [*node.ca.items.values(), node.ca.end]:
+            for token in slot:
+                yield from (one for one in (token if isinstance(token, list) else [token]) if isinstance(one, CommentToken))
+        for value in node.values() if isinstance(node, CommentedMap) else node:
+            yield from _tokens(value)
 
 
 def _yaml() -> YAML:
@@ -111,16 +167,14 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _unfold(node: Any, column: int) -> None:
-    """Put what is too long for braces or brackets below, an entry a line. ``column`` is where the entries are or would be."""
-    for key, value in node.items() if isinstance(node, CommentedMap) else enumerate(node):
-        if not isinstance(value, (CommentedMap, CommentedSeq)):
-            continue
-        used = column + (len(key) + 2 if isinstance(key, str) else 2)
-        if value.fa.flow_style() and used + _length(value) > WIDTH:
-            value.fa.set_block_style()
-        if not value.fa.flow_style():
-            _unfold(value, column + STEP)
+def _unfold(node: Node, column: int) -> None:
+    """Put what is too long for braces or brackets below. ``column`` is where the entries of ``node`` begin."""
+    for place, value in node.items() if isinstance(node, CommentedMap) else enumerate(node):
+        if isinstance(value, (CommentedMap, CommentedSeq)):
+            if column + (len(place) if isinstance(place, str) else 0) + STEP + _length(value) > WIDTH:
+                unfold(node, place)
+            if not value.fa.flow_style():
+                _unfold(value, column + STEP)
 
 
 def _length(value: Any) -> int:

@@ -9,10 +9,11 @@ from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
 
 from reconciler.core import units
 from reconciler.manifest import kinds
-from reconciler.manifest.tree import Block, Entry, Scalar
 
 Model = type[BaseModel]
 _FORMS: tuple[tuple[Any, Any], ...] = (
@@ -32,36 +33,29 @@ class _Field:
     named: bool
 
 
-def shorten(block: Block, model: Model) -> Iterator[tuple[str, str]]:
-    """Bring the quantities in a mapping into short form, in place.
-
-    Yields the texts that were replaced, each with what stands there now.
-    """
+def shorten(block: CommentedMap, model: Model) -> None:
+    """Bring the quantities in a mapping into short form, in place."""
     fields = _fields(model)
-    for entry in block.entries:
-        field = fields.get(entry.name)
-        if field is not None:
-            yield from _value(entry, field)
+    for name, value in block.items():
+        field = fields.get(name)
+        if field is None:
+            continue
+        if isinstance(value, str):
+            _shortened(block, name, field)
+        elif field.named or isinstance(value, CommentedSeq):
+            _items(value, field)
+        elif field.models:
+            shorten(value, _fitting(value, field.models))
 
 
-def _value(entry: Entry, field: _Field) -> Iterator[tuple[str, str]]:
-    value = entry.value
-    if isinstance(value, Scalar):
-        yield from _shortened(value, field)
-    elif value.listed or field.named:
-        for item in value.entries:
-            yield from _item(item, field)
-    elif field.models:
-        yield from shorten(value, _fitting(value, field.models))
-
-
-def _item(item: Entry, field: _Field) -> Iterator[tuple[str, str]]:
-    if not field.models or (isinstance(item.value, Block) and item.value.listed):
+def _items(block: CommentedMap | CommentedSeq, field: _Field) -> None:
+    if not field.models:
         return
-    if isinstance(item.value, Block):
-        yield from shorten(item.value, _fitting(item.value, field.models))
-    else:  # a mapping's first field may stand for it: `5%` for a step of that weight
-        yield from _shortened(item.value, _first(field.models[0]))
+    for place, item in list(block.items() if isinstance(block, CommentedMap) else enumerate(block)):
+        if isinstance(item, CommentedMap):
+            shorten(item, _fitting(item, field.models))
+        elif isinstance(item, str):  # a mapping's first field may stand for it: `5%` for a step of that weight
+            _shortened(block, place, _first(field.models[0]))
 
 
 def _first(model: Model) -> _Field:
@@ -69,19 +63,20 @@ def _first(model: Model) -> _Field:
     return _fields(model)[info.alias or name]
 
 
-def _fitting(block: Block, models: tuple[Model, ...]) -> Model:
+def _fitting(block: CommentedMap, models: tuple[Model, ...]) -> Model:
     """Of several models that a mapping may have, the one that knows most of its fields."""
-    return max(models, key=lambda model: sum(entry.name in _fields(model) for entry in block.entries))
+    return max(models, key=lambda model: sum(name in _fields(model) for name in block))
 
 
-def _shortened(scalar: Scalar, field: _Field) -> Iterator[tuple[str, str]]:
-    text = scalar.text
+def _shortened(block: Any, place: str | int, field: _Field) -> None:
+    text = block[place]
+    if isinstance(text, (LiteralScalarString, FoldedScalarString)):
+        return
     for parse, write in _FORMS:
         with suppress(ValueError):
             short = write(parse(text))
             if short != text and _same(field.adapter, text, short):
-                scalar.text = short
-                yield text, short
+                block[place] = short
                 return
 
 

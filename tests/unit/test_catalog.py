@@ -10,6 +10,7 @@ from gitrepos import Repo
 from reconciler.catalog import COMPILE, Catalog
 from reconciler.config_repos import ConfigRepo
 from reconciler.core.desired import Key
+from reconciler.manifest.drafter import Drafter
 from reconciler.source.address import parse
 from reconciler.source.git import Mirrors
 from reconciler.store import open_store
@@ -56,7 +57,10 @@ class Desk:
         mirrors, clock = Mirrors(self.folder / "mirrors"), self.clock
         queue: WorkQueue[str] = WorkQueue(clock.seconds)
         repos = (ConfigRepo(self.config.url),)
-        return Catalog(mirrors, repos, self.memory, clock, queue, self.changes.append, lambda *_: None, lambda s: s)
+        drafter = Drafter(0)
+        return Catalog(
+            mirrors, repos, self.memory, drafter, clock, queue, self.changes.append, lambda *_: None, lambda s: s
+        )
 
     def url(self, name: str) -> str:
         return f"file://{self.sources[name].path}"

@@ -33,7 +33,7 @@ def planned(place: UnitPlace, wanted) -> preview.Preview:
     state, observed = (
         kind.dump_json(one).decode() for kind, one in zip(KINDS, (seen.state, seen.observed), strict=True)
     )
-    return preview.preview(wanted, (state, observed), place.clock)
+    return preview.preview(wanted, preview.Around({str(wanted.key): (state, observed)}, {}.get), place.clock)
 
 
 KINDS = (preview.STATE, preview.OBSERVED)
@@ -112,7 +112,7 @@ def test_a_plan_for_programs_lists_the_components(place):
 
 def test_a_plan_without_a_daemon_names_every_component(place):
     three = several(part("web", "v2", 8080), part("jobs", "v2", 8081), part("mailer", "v7", 8082))
-    found = preview.preview(three, None, place.clock)
+    found = preview.preview(three, preview.Around({}, {}.get), place.clock)
     assert found.before == KeyState(KEY)
     text = preview.text(found)
     assert "nothing → web and jobs v2, mailer v7" in text

@@ -10,7 +10,7 @@ import pytest
 from manifest_samples import edited, project
 from waiting import eventually
 
-from reconciler.manifest import drafter
+from reconciler.manifest import draft_process, drafter
 from reconciler.manifest.draft import draft_file
 from reconciler.manifest.drafter import FEW, Drafter
 from reconciler.manifest.load import MAX_BYTES
@@ -73,7 +73,7 @@ def test_here_and_there_say_the_same():
 
 
 def test_a_few_files_start_no_process(monkeypatch):
-    monkeypatch.setattr(drafter, "START", "not python")
+    monkeypatch.setattr(draft_process, "START", "not python")
     assert len(drafted(2, files(FEW - 1))) == FEW - 1
 
 
@@ -112,7 +112,7 @@ def test_files_are_taken_as_they_are_needed():
     [("kill", "SIGSEGV"), ("exit", "status 3"), ("hang", "takes more than")],
 )
 def test_a_file_that_ends_its_reader_costs_only_itself(monkeypatch, how, why):
-    monkeypatch.setattr(drafter, "START", HOSTILE)
+    monkeypatch.setattr(draft_process, "START", HOSTILE)
     found = drafted(2, files(2 * FEW, bad=how, worse=f"{how} again"))
     assert len(found) == 2 * FEW + 2
     for name in ("bad", "worse"):
@@ -125,7 +125,7 @@ def test_a_file_that_ends_its_reader_costs_only_itself(monkeypatch, how, why):
 
 
 def test_a_file_that_eats_memory_costs_only_itself(monkeypatch, capfd):
-    monkeypatch.setattr(drafter, "START", HOSTILE)
+    monkeypatch.setattr(draft_process, "START", HOSTILE)
     found = drafted(2, files(FEW, bad="eat"))
     (problem,) = found["bad.prodsprint.yaml"].draft.problems
     assert "an error in ProdSprint" in problem.message
@@ -135,7 +135,7 @@ def test_a_file_that_eats_memory_costs_only_itself(monkeypatch, capfd):
 
 
 def test_a_reader_that_was_stopped_is_given_up(monkeypatch):
-    monkeypatch.setattr(drafter, "START", HOSTILE)
+    monkeypatch.setattr(draft_process, "START", HOSTILE)
     monkeypatch.setattr(drafter, "SILENCE", 1.5)
     monkeypatch.setattr(drafter, "FEW", 3)
     found = drafted(1, files(3, bad="stop"))
@@ -144,7 +144,7 @@ def test_a_reader_that_was_stopped_is_given_up(monkeypatch):
 
 @pytest.mark.parametrize("start", ["raise SystemExit(1)", "not python", "import os; os.kill(os.getpid(), 9)"])
 def test_where_no_reader_can_start_everything_is_read_here(monkeypatch, capfd, start):
-    monkeypatch.setattr(drafter, "START", start)
+    monkeypatch.setattr(draft_process, "START", start)
     assert len(drafted(2, files(FEW))) == FEW
 
 
@@ -157,7 +157,7 @@ def test_a_reader_that_says_something_else_is_replaced(monkeypatch):
     babbling = HOSTILE.replace(
         "draft_worker.main()", "draft_worker.encode = lambda path, draft: b'no record'\ndraft_worker.main()"
     )
-    monkeypatch.setattr(drafter, "START", babbling)
+    monkeypatch.setattr(draft_process, "START", babbling)
     monkeypatch.setattr(drafter, "FEW", 3)
     found = drafted(1, files(3))
     assert ["SIGKILL" in str(one.draft.problems) for one in found.values()] == [True] * 3
