@@ -1,5 +1,7 @@
-"""The lines of a manifest file: its comments, and its empty lines. Brought into form here, since ruamel.yaml keeps both as they
-are: a comment stays in the column where it was, wherever the lines around it go.
+"""The lines of a manifest file: comments and empty lines are brought into form here.
+
+ruamel.yaml keeps both as they are: a comment stays in the column where it was, wherever the lines around it go, and in a
+few places it gets lost.
 
 Only for files that ``load`` found nothing wrong with.
 """
@@ -10,11 +12,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from yaml import CSafeLoader
 from yaml.events import (
-    DocumentEndEvent,
-    DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
@@ -32,6 +33,7 @@ _DIGIT = re.compile("[|>][-+]?[1-9]")
 _STARTS = (MappingStartEvent, SequenceStartEvent)
 _ENDS = (MappingEndEvent, SequenceEndEvent)
 _NODES = (ScalarEvent, *_STARTS)
+_END: Any = StreamEndEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def parts(text: str) -> list[Part]:
     held: list[str] = []
     start, filled = 0, False
     for event in _events(text):
-        if isinstance(event, StreamEndEvent) or getattr(event, "explicit", False):
+        if isinstance(event, _END) or getattr(event, "explicit", False):
             piece = text[start : event.start_mark.index].lstrip("\n")
             held += [piece] if filled else [line.strip() for line in piece.split("\n") if line.strip()]
             start = event.end_mark.index
@@ -84,7 +86,7 @@ def _comments(text: str, events: list[Event]) -> Iterator[Comment]:
     lines = text.split("\n")
     line = column = 0
     for event in events:
-        if isinstance(event, ScalarEvent | StreamEndEvent):
+        if isinstance(event, (ScalarEvent, _END)):
             start, end = event.start_mark, event.end_mark
             yield from _between(lines, (line, column), (start.line, start.column))
             line, column = end.line, end.column
@@ -102,6 +104,7 @@ def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> 
 
 
 def _long(event: Event) -> bool:
+    """Whether it is a text after ``|`` or ``>``."""
     return isinstance(event, ScalarEvent) and event.style in {"|", ">"}
 
 
@@ -198,16 +201,14 @@ class _Arrangement:
         return code.endswith((":", " -")) or code == "-"
 
     def _alone(self) -> Iterator[Comment]:
+        """Comments that are on a line of their own and go on with none beside something."""
         last = None
         for comment in self._comments.values():
             goes_on = last is not None and (last.line + 1, last.column) == (comment.line, comment.column)
-            if comment.line in self._held or self._source[comment.line][: comment.column].strip():
-                last = comment
-            elif not goes_on:
-                last = None
+            beside = comment.line in self._held or self._source[comment.line][: comment.column].strip()
+            last = comment if beside or goes_on else None
+            if last is None:
                 yield comment
-            else:
-                last = comment
 
     def _placed(self) -> Iterator[tuple[int, int]]:
         """For each line with a comment of its own the column of the comment."""
@@ -223,25 +224,27 @@ class _Arrangement:
                 while pending and _closes(pending[0], start, following, self._source):
                     yield pending.popleft().line, column
             elif isinstance(event, _NODES):
-                if depth or getattr(event, "flow_style", False):
-                    depth += not isinstance(event, ScalarEvent)
-                    above = blocks[-1][1] if blocks else 0
-                elif isinstance(event, ScalarEvent):
-                    above = blocks[-1][1] if blocks else 0
-                else:
-                    blocks.append((event, _column(event, blocks)))
-                    listed = len(blocks) > 1 and isinstance(blocks[-2][0], SequenceStartEvent)
-                    above = blocks[-1 - listed][1]  # what is inside of an item goes above its dash
+                depth += isinstance(event, _STARTS) and event.flow_style
+                column = _entered(event, blocks)
                 while pending and pending[0].line <= event.start_mark.line:
-                    yield pending.popleft().line, above
+                    yield pending.popleft().line, column
         yield from ((comment.line, 0) for comment in pending)
 
     def _following(self) -> list[Event]:
         """For each event the next one that begins something: it, or one after it."""
         found: list[Event] = []
         for event in reversed(self._events):
-            found.append(event if isinstance(event, (*_NODES, StreamEndEvent)) else found[-1])
+            found.append(event if isinstance(event, (*_NODES, _END)) else found[-1])
         return found[::-1]
+
+
+def _entered(event: Event, blocks: list[tuple[Event, int]]) -> int:
+    """Open the block that begins with an event, if any. Returns the column of comments above."""
+    if isinstance(event, _STARTS) and not event.flow_style:
+        blocks.append((event, _column(event, blocks)))
+        if len(blocks) > 1 and isinstance(blocks[-2][0], SequenceStartEvent):
+            return blocks[-2][1]  # what is inside of an item goes above its dash
+    return blocks[-1][1] if blocks else 0
 
 
 def _column(event: Event, blocks: list[tuple[Event, int]]) -> int:
@@ -255,8 +258,8 @@ def _column(event: Event, blocks: list[tuple[Event, int]]) -> int:
 
 def _closes(comment: Comment, block: Event, following: Event, lines: list[str]) -> bool:
     """Whether a comment is the last thing in a block."""
-    mark = following.start_mark
-    line = lines[mark.line] if not isinstance(following, StreamEndEvent) else ""
-    depth = len(line) - len(line.lstrip(" ")) if line else -1
-    below = isinstance(following, StreamEndEvent) or comment.line < mark.line
-    return below and comment.column >= block.start_mark.column and comment.column > depth
+    if isinstance(following, _END):
+        return comment.column >= block.start_mark.column
+    number = following.start_mark.line
+    depth = len(lines[number]) - len(lines[number].lstrip(" "))
+    return comment.line < number and depth < comment.column >= block.start_mark.column

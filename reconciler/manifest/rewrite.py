@@ -63,12 +63,15 @@ def migrated(file: str, content: bytes) -> Rewritten:
             steps.append(step.to)
             block["apiVersion"] = step.to
 
-    values = [document.value for document in load(file, content).documents]
-    if all(isinstance(value, dict) and str(value.get("apiVersion")) not in STEPS for value in values):
-        problems = load(file, content).problems
-        return Rewritten("" if problems else content.decode(), problems)
+    loaded = load(file, content)
+    if not loaded.problems and not any(_old(document.value) for document in loaded.documents):
+        return Rewritten(content.decode(), tuple(_shapeless(loaded.documents)))
     found = _rewritten(file, content, change)
     return Rewritten(found.text, found.problems, tuple(steps))
+
+
+def _old(value: object) -> bool:
+    return isinstance(value, dict) and str(value.get("apiVersion")) in STEPS
 
 
 class _RefusedError(Exception):
@@ -117,8 +120,8 @@ def _changed(
 
 
 def _joined(found: Iterable[Part], trees: Iterable[CommentedMap]) -> str:
-    texts = [render(tree) + "\n" * part.apart for part, tree in zip(found, trees, strict=True)]
-    return "---\n".join(texts)
+    texts = [(render(tree), part.apart) for part, tree in zip(found, trees, strict=True)]
+    return "---\n".join(f"{text}\n" if apart and not text.endswith("\n\n") else text for text, apart in texts)
 
 
 def _settled(file: str, text: str) -> str:

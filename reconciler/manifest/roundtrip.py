@@ -1,4 +1,4 @@
-"""ruamel.yaml's round trip, as ``fmt`` and ``migrate`` use it: a document to a tree that knows its comments, and back to text.
+"""ruamel.yaml's round trip, as ``fmt`` and ``migrate`` use it: a document to a tree with its comments, and back to text.
 
 Every scalar is the text that the parser gives, never a number or a date: so it is written as it was.
 """
@@ -51,9 +51,8 @@ class _Emitter(RoundTripEmitter):
     def choose_scalar_style(self) -> Any:
         text, style = self.event.value, self.event.style
         self.analysis = self.analyze_scalar(text)
-        if style and style in "|>" and not self.flow_level and not self.simple_key_context:
-            if text.strip(" \n"):
-                return style
+        if style and style in "|>" and not self.flow_level and not self.simple_key_context and text.strip(" \n"):
+            return style
         plain = self.analysis.allow_flow_plain if self.flow_level else self.analysis.allow_block_plain
         if plain and text.isprintable() and not (style and style in "'\"" and _ambiguous(text)):
             return ""
@@ -64,7 +63,7 @@ class _Emitter(RoundTripEmitter):
             self.no_newline = False  # a comment further up may have left it set, and two items would share a line
         super().write_indent()
 
-    def write_double_quoted(self, text: Any, split: Any = True) -> None:
+    def write_double_quoted(self, text: Any, split: Any = True) -> None:  # noqa: ARG002  # the library's
         self.write_indicator(f'"{"".join(map(_escaped, text))}"', True)
 
     def write_comment(self, comment: Any, pre: bool = False) -> None:
@@ -101,7 +100,8 @@ def _escaped(sign: str) -> str:
 
 def parse(text: str) -> CommentedMap:
     """The tree of one document that is a mapping."""
-    return _yaml().load(text)
+    tree: CommentedMap = _yaml().load(text)
+    return tree
 
 
 def render(document: CommentedMap) -> str:
@@ -128,16 +128,22 @@ def unfold(block: Node, place: Any) -> None:
     if not value.fa.flow_style():
         return
     value.fa.set_block_style()
-    token = (block.ca.items.get(place) or [None] * 4)[0 if isinstance(block, CommentedSeq) else 2]
-    first, _, rest = token.value.partition("\n") if token is not None else ("", "", "")
-    if rest:  # stood behind the value
-        token.value = f"{first}\n"
+    slots, after = block.ca.items.get(place) or [None] * 4, 0 if isinstance(block, CommentedSeq) else 2
+    token = slots[after]
+    if token is not None:
+        first, _, rest = token.value.partition("\n")
         value.ca.end = note_lines(rest)
+        # What was beside the value is now beside its key, and not as far to the right as the value went.
+        slots[after] = CommentToken(f"{first}\n", CommentMark(0)) if first else None
+        value.ca.comment = None
 
 
 def note_lines(text: str) -> list[CommentToken]:
     """Lines of comments, each in its column."""
-    return [CommentToken(f"{line.lstrip(' ')}\n", CommentMark(len(line) - len(line.lstrip(" ")))) for line in text.splitlines()]
+    return [
+        CommentToken(f"{line.lstrip(' ')}\n", CommentMark(len(line) - len(line.lstrip(" "))))
+        for line in text.splitlines()
+    ]
 
 
 def shift(node: Node, column: int) -> None:
@@ -152,7 +158,9 @@ def _tokens(node: Any) -> Iterator[CommentToken]:
     if isinstance(node, (CommentedMap, CommentedSeq)):
         for slot in [*node.ca.items.values(), node.ca.end]:
             for token in slot:
-                yield from (one for one in (token if isinstance(token, list) else [token]) if isinstance(one, CommentToken))
+                yield from (
+                    one for one in (token if isinstance(token, list) else [token]) if isinstance(one, CommentToken)
+                )
         for value in node.values() if isinstance(node, CommentedMap) else node:
             yield from _tokens(value)
 

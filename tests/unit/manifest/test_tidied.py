@@ -51,7 +51,7 @@ FORMS = {
             - 1
             - d: 2
               e: 3
-            - - 4
+            -   - 4
         """,
     ),
     "one empty line at most, none at the beginning and the end": (
@@ -121,9 +121,9 @@ FORMS = {
         f"a: [1,2 , {{b: 'c'}}]\nd: {{ }}\ne: [  ]\nf: [{', '.join(['abcdefghi'] * 12)}]\n",
         f"a: [1, 2, {{b: c}}]\nd: {{}}\ne: []\nf:\n{'  - abcdefghi' + chr(10)}" + "  - abcdefghi\n" * 11,
     ),
-    "brackets with comments go below, an entry a line": (
+    "comments in brackets go above them": (
         "a: [1, # one\n  2] # two\nb: {c: 3, # three\n  # four\n  d: [] }\n",
-        "a:   # two\n  - 1  # one\n  - 2\nb:\n  c: 3    # three\n  # four\n  d: []\n",
+        "# one\na: [1, 2] # two\n# three\n# four\nb: {c: 3, d: []}\n",
     ),
     "texts of several lines keep their form": (
         "a: |\n     x\n      y\n\n     z\nb: >-\n    folded\n    text\n\n    more\nc: |2\n   deep\n  d\n",
@@ -184,6 +184,22 @@ FORMS = {
         """,
     ),
     "a comment in the line of a text of several lines": ("a: |   # why\n  x\n", "a: |   # why\n  x\n"),
+    "a comment at the head of a text in a list goes above it": (
+        "a:\n- 1\n- | # why\n  x\n- 2\n",
+        "a:\n  - 1\n  # why\n  - |\n    x\n  - 2\n",
+    ),
+    "comments around a text of several lines that was indented less": (
+        "a:\n b:\n  - |\n   x\n   # no comment\n  # two\n  - 1\n # b\n",
+        "a:\n  b:\n    - |\n      x\n      # no comment\n    # two\n    - 1\n  # b\n",
+    ),
+    "empty lines at the end of a text stay where it keeps them": (
+        "a: |+ # why\n   x\n\n\nb: |+\n y\n\n---\nc: 1\n",
+        "a: |+ # why\n  x\n\n\nb: |+\n  y\n\n---\nc: 1\n",
+    ),
+    "a long line of brackets goes below, and the comments around it stay": (
+        f"a: [{', '.join(['abcdefghi'] * 11)}] # one\n# two\nb: 1\n",
+        f"a: # one\n{('  - abcdefghi' + chr(10)) * 11}# two\nb: 1\n",
+    ),
     "characters that nobody sees are written as escapes": ('a: "b\\u202ec"\nd: "\\U000e0001"\n',) * 2,
 }
 
@@ -236,9 +252,15 @@ def test_unknown_fields_and_kinds_are_written_all_the_same():
     )
 
 
-def test_a_key_that_cannot_be_written_in_one_line_is_refused_not_lost():
-    found = tidied("f.yaml", f"? {'k' * 2000}\n: 1\n".encode())
-    assert [problem.code for problem in found.problems] == ["rewrite-refused"]
+def test_a_key_that_is_too_long_for_one_line_keeps_its_question_mark():
+    assert text(f"?   {'k' * 2000}\n: 1\n") == f"? {'k' * 2000}\n: 1\n"
+
+
+def test_a_comment_that_would_get_lost_is_named_and_the_file_left():
+    found = tidied("f.yaml", b"a:\n  - - [1]\n    # x\n  - 2\n")
+    (problem,) = found.problems
+    assert (problem.code, problem.place.line, problem.place.column) == ("rewrite-refused", 3, 5)
+    assert problem.message == "this comment would be lost when the file is written anew, so the file was left as it is"
     assert found.text == ""
 
 
