@@ -149,9 +149,9 @@ def _commits(folder: Path, service: str, sizes: tuple[int, ...], times: int) -> 
 
 def _commit(daemon: FleetDaemon, repo: FleetRepo, number: int) -> tuple[str, float]:
     """Change one manifest; the commit, and the seconds until a plan of it is on disk."""
-    before = _newest(daemon)
+    before = _generation(daemon, number)
     head = repo.change(number)
-    return head, daemon.until(lambda: _newest(daemon) > before, every=0.0005)
+    return head, daemon.until(lambda: _generation(daemon, number) > before, every=0.0005)
 
 
 def _fetch_and_diff(mirror: Path, head: str) -> float:
@@ -192,8 +192,8 @@ def _plans(daemon: FleetDaemon) -> int:
     return _ask(daemon, "select count(*) from states where generation > 0")
 
 
-def _newest(daemon: FleetDaemon) -> int:
-    return _ask(daemon, "select max(rowid) from plans")
+def _generation(daemon: FleetDaemon, number: int) -> int:
+    return _ask(daemon, f"select max(generation) from plans where key = 'default/service-{number:06d}/staging'")
 
 
 def _metric(daemon: FleetDaemon, name: str) -> float:

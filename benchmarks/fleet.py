@@ -57,7 +57,7 @@ environments:
     release:
       strategy: canary
       steps: [1%, 5%, 25%, 100%]
-      bake: 5m
+      bake: 0s
       maxBake: 45m
       holdDeadline: 12h
     analysis:

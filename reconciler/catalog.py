@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from reconciler.compiler import Compiler
 from reconciler.config_repos import ConfigRepo
@@ -118,9 +119,12 @@ class Catalog:
         """Every problem of every manifest."""
         return self.snapshot.problems if self.snapshot else ()
 
-    def away(self) -> str:
-        """Why newer commits of some config repo are not followed; empty when all are."""
-        return "; ".join(dict.fromkeys(filter(None, map(self._away, self.followers))))
+    def away(self, key: Key | None = None) -> str:
+        """Why newer commits of some config repo are not followed, of one that may speak for ``key``; empty when all are."""
+        state = self.snapshot.desired.get(key) if self.snapshot and key else None
+        name = state.path.partition(":")[0] if state and len(self.repos) > 1 else ""
+        asked = [one for one in self.followers if not name or one.repo.name == name]
+        return "; ".join(dict.fromkeys(filter(None, map(self._away, asked))))
 
     def _away(self, follower: Follower) -> str:
         held = self.held.get(follower.identity)
@@ -278,6 +282,7 @@ class Catalog:
             return
         for follower in self.followers:
             follower.applied = applied.get(follower.identity)
+        self.compiler.take()
         if any(follower.applied for follower in self.followers):
             self.snapshot = self.compiler.snapshot
             self._log(self.snapshot, frozenset())
@@ -288,23 +293,26 @@ class Catalog:
         Raises the first TransientError or TerminalError, after everything that could be compiled has been.
         """
         errors: list[TransientError | TerminalError] = []
-        changed: set[Key] = set()
-        for follower in self.followers:
-            try:
-                changed |= self._follow(follower)
-            except (TransientError, TerminalError) as error:
-                errors.append(error)
         moved, retired = frozenset(self.moved), frozenset(self.retired)
         self.moved -= moved
         self.retired -= retired
-        changed |= self.compiler.resolve_again(moved)
+        works: list[Callable[[], None]] = [
+            self.compiler.settle,
+            *(partial(self._follow, one) for one in self.followers),
+        ]
+        for work in works:
+            try:
+                work()
+            except (TransientError, TerminalError) as error:
+                errors.append(error)
+        self.compiler.resolve_again(moved)
         for key in retired:
-            changed |= self.compiler.forget(key)
-        self._publish(frozenset(changed))
+            self.compiler.forget(key)
+        self._publish(self.compiler.take())
         if errors:
             raise errors[0]
 
-    def _follow(self, follower: Follower) -> frozenset[Key]:
+    def _follow(self, follower: Follower) -> None:
         """Compile a config repo's newest commit, if there is one that may be followed."""
         try:
             step = follower.step()
@@ -312,19 +320,19 @@ class Catalog:
             if self.held.get(follower.identity) != str(error):
                 log.warning("%s", error)
             self.held[follower.identity] = str(error)
-            return frozenset()
+            return
         except TransientError as error:
             self.trouble.setdefault(follower.repo.url, str(error))
-            return frozenset()
+            return
         self.held.pop(follower.identity, None)
-        if step is None:
+        if step is not None:
+            self.compiler.apply(follower, step)
+        elif follower.applied is None:
             self._say_if_empty(follower)
-            return frozenset()
-        return self.compiler.apply(follower, step)
 
     def _say_if_empty(self, follower: Follower) -> None:
         url, branch = follower.repo.url, follower.repo.branch
-        if follower.applied is None and url not in self.trouble:
+        if url not in self.trouble:
             self.trouble[url] = f"the config repo {url} has {f'no branch {branch}' if branch else 'no commit'} yet"
             log.warning("%s", self.trouble[url])
 

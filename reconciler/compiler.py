@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.config_repos import ConfigRepo
 from reconciler.core.desired import Key
 from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.drafts import Drafts, refused, uncollected
-from reconciler.follower import Follower, Step
+from reconciler.follower import Follower, Step, identity
+from reconciler.manifest.budget import approving, over_budget
+from reconciler.manifest.draft import refused_file
 from reconciler.manifest.layers import TARGET, WORKSPACE, Layers
 from reconciler.manifest.link import Linker
-from reconciler.manifest.prospect import approving
 from reconciler.manifest.records import Draft, FileDraft
+from reconciler.manifest.removal import digest
 from reconciler.manifest.snapshot import ProjectName, Snapshot
 from reconciler.memory import Applied, KnownFile, Remembered, Survivor
-from reconciler.recollection import Pending, history, memo, survived, survivor
+from reconciler.recollection import Pending, adopted, history, kept_paths, memo, project_of, survived, survivor
+
+UNFOLLOWED = "is in no config repo that is followed now"
+"""Why a file is kept in mind that no repo gives: what it held stays in force until a repo says that it has to go."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,10 @@ class Compiler:
     files: dict[str, KnownFile] = field(default_factory=dict)
     linker: Linker = field(init=False)
     pending: Pending = field(default_factory=Pending)
+    changed: set[Key] = field(default_factory=set)
+    """Keys that ask for something else than what ``take`` told last."""
+    unsettled: bool = False
+    """Whether the defaults in force are not those that everything was drafted with."""
     survivors: set[str] = field(default_factory=set)
     """Documents that are remembered as having outlived their files."""
     unresolved: set[str] = field(default_factory=set)
@@ -46,24 +55,41 @@ class Compiler:
 
     # --- one step of one config repo ---
 
-    def apply(self, follower: Follower, step: Step) -> frozenset[Key]:
-        """Link what a step of a config repo changes, and return the keys that ask for something else now.
-
-        Raises TransientError when the mirror cannot be read; nothing has changed then.
-        """
+    def apply(self, follower: Follower, step: Step) -> None:
+        """Link what a step of a config repo changes. Raises TransientError when the mirror cannot be read."""
         files = self._changed_files(follower, step)
         drafts = self.drafts.of(files)
-        held = self._over_budget(follower, step.commit, drafts)
-        before = [self.snapshot.files.get(path) for path in drafts]
+        name = self._named(follower.repo)
+        before = self._held(name)
+        removals = self.linker.removals(drafts, name)
+        held = over_budget(removals, frozenset(map(project_of, before)), follower.repo.removals.allows)
         with uncollected(len(files)):
-            changed = self.linker.update(step.commit, drafts, held=held, repo=self._named(follower.repo)).changed
+            self._note(self.linker.update(step.commit, drafts, held=held, repo=name))
         self._keep(files)
-        if any(_gives_defaults(draft) for draft in (*before, *drafts.values())):
-            changed |= self._draft_again(step.commit)
-        follower.applied = Applied(follower.identity, step.commit, step.signer)
+        self.applied(follower, step)
+        approved = self._approved(follower, before, drafts)
+        if approved & held:
+            self._note(self.linker.update(step.commit, {}, held=held - approved, repo=name))
+        elif held - frozenset(map(project_of, before)):
+            follower.note_removals(step.commit, removals, held)
+        self.settle()
+
+    def applied(self, follower: Follower, step: Step) -> None:
+        """Remember that a step has been taken."""
+        follower.note_applied(step)
+        follower.applied = Applied(follower.identity, step.commit, step.signer, self._named(follower.repo))
         self.pending.applied[follower.identity] = follower.applied
-        self.pending.keys |= changed
+
+    def take(self) -> frozenset[Key]:
+        """The keys that ask for something else than at the last call."""
+        changed, self.changed = frozenset(self.changed), set()
         return changed
+
+    def _note(self, snapshot: Snapshot) -> None:
+        """Whatever goes wrong after this: what has changed is told, and remembered."""
+        self.changed |= snapshot.changed
+        self.pending.keys |= snapshot.changed
+        self.unsettled |= any(identity[0] in {WORKSPACE, TARGET} for identity in snapshot.amended)
 
     def _keep(self, files: Mapping[str, KnownFile | None]) -> None:
         for path, file in files.items():
@@ -108,51 +134,53 @@ class Compiler:
         """What tells a repo from others; empty for the only one."""
         return repo.name if len(self.repos) > 1 else ""
 
-    def _draft_again(self, commit: str) -> frozenset[Key]:
-        """Draft again what was drafted with other defaults than those that are in force now."""
+    def settle(self) -> None:
+        """Draft again what was drafted with other defaults than are in force now. Raises TransientError: call it again."""
+        if not self.unsettled:
+            return
         layers = self.drafts.layers = Layers.of(self.linker.layer_drafts())
         stale = (path for path, file in self.snapshot.files.items() if not layers.fit(file))
         files = [file for path in stale if (file := self.files.get(path)) is not None and file.blob]
-        held = frozenset((key.workspace, key.project) for key in self.snapshot.held)
-        return self.linker.update(commit, self.drafts.fresh(files), held=held).changed if files else frozenset()
+        drafts = self.drafts.fresh(files)
+        held = frozenset(map(project_of, self.snapshot.held))
+        self.unsettled = False
+        if drafts:
+            self._note(self.linker.update(self.snapshot.commit, drafts, held=held))
 
     # --- removals ---
 
-    def _over_budget(
-        self, follower: Follower, commit: str, drafts: Mapping[str, FileDraft | None]
-    ) -> frozenset[ProjectName]:
-        """The projects that this commit would remove, and that nobody has approved the removal of."""
-        removals = self.linker.removals(drafts, self._named(follower.repo))
-        budget = follower.repo.removals
-        shrunk = budget.allows(len(removals.shrunk), removals.before + 1)
-        if shrunk and budget.allows(len(removals.projects), removals.before):
-            return frozenset()
-        approved = approving(removals.digest, self._documents(drafts))
-        held = frozenset(project for project in (*removals.projects, *removals.shrunk) if project[0] not in approved)
-        if held:
-            follower.note_removals(commit, removals, held)
-        return held
+    def _held(self, name: str) -> frozenset[Key]:
+        """The keys of a repo whose removal is held."""
+        states = ((key, self.snapshot.desired.get(key)) for key in self.snapshot.held)
+        return frozenset(key for key, state in states if state and (not name or state.path.startswith(f"{name}:")))
 
-    def _documents(self, drafts: Mapping[str, FileDraft | None]) -> Iterator[Draft]:
-        """The documents that there are with these changes."""
-        for file in drafts.values():
-            yield from file.drafts if file is not None else ()
-        yield from (draft for draft in self.snapshot.documents.values() if draft.place.file not in drafts)
+    def _approved(
+        self, follower: Follower, before: frozenset[Key], drafts: Mapping[str, FileDraft | None]
+    ) -> frozenset[ProjectName]:
+        """The projects whose removal was held before, and is approved by a document that came with this step.
+
+        An approval works once, when it comes; it has to be lawful where it stands, and of the project's own workspace.
+        """
+        if not before:
+            return frozenset()
+        new = (draft for draft in self.snapshot.documents.values() if drafts.get(draft.place.file) is not None)
+        found = approving(digest(before), new, follower.clock.now().wall)
+        if found:
+            follower.note_approval(sorted(str(draft.place) for draft in found), sorted(before))
+        workspaces = {draft.workspace for draft in found}
+        return frozenset(project_of(key) for key in before if key.workspace in workspaces)
 
     # --- versions ---
 
-    def resolve_again(self, sources: Iterable[str]) -> frozenset[Key]:
-        """Look up the versions of these sources again; returns the keys that ask for another commit now."""
-        changed: frozenset[Key] = frozenset()
+    def resolve_again(self, sources: Iterable[str]) -> None:
+        """Look up the versions of these sources again."""
         for source in sources:
             known = self.versions.get(source, {})
             self.unread.pop(source, None)
             fresh = {name: self._look_up(source, name) for name in known if (source, name) in self.snapshot.wanted}
             self.versions[source] = fresh
             if any(fresh[name] != known[name] for name in fresh):
-                changed |= self.linker.resolved(source).changed
-        self.pending.keys |= changed
-        return changed
+                self._note(self.linker.resolved(source))
 
     def _resolve(self, source: str, version: str) -> str | None:
         known = self.versions.setdefault(source, {})
@@ -170,11 +198,10 @@ class Compiler:
             self.unresolved.add(source)
         return found
 
-    def forget(self, key: Key) -> frozenset[Key]:
-        """Drop the tombstone of a key that has been retired; returns the keys that ask for something else now."""
-        changed = self.linker.forget(key).changed if key in self.snapshot.tombstones else frozenset()
-        self.pending.keys |= changed
-        return changed
+    def forget(self, key: Key) -> None:
+        """Drop the tombstone of a key that has been retired."""
+        if key in self.snapshot.tombstones:
+            self._note(self.linker.forget(key))
 
     def missing(self) -> Iterator[str]:
         """Service repos that hold no commit yet for a version that was asked for since the last time."""
@@ -207,29 +234,36 @@ class Compiler:
 
         Raises TransientError or TerminalError when it cannot be read.
         """
-        found = self.drafts.memory.load()
-        known = {f"{repo.url}#{repo.branch}" for repo in self.repos}
-        applied = tuple(one for one in found.applied if one.repo in known)
-        if not applied:
+        names = {identity(repo): self._named(repo) for repo in self.repos}
+        found, gone = adopted(self.drafts.memory.load(), names)
+        if gone:
+            self.drafts.memory.drop(gone)
+        if not found.applied:
             self.drafts.drafter.prepare()
             return ()
-        files = {file.path: file for file in found.files if file.repo in known}
-        self._link(found, files, applied[-1].commit)
-        self.files = files
+        self.files = {file.path: file for file in found.files}
         self.survivors = {one.identity for one in found.survivors}
-        self.pending.keys |= self._draft_again(applied[-1].commit)
-        return applied
+        self._link(found)
+        self.settle()
+        return found.applied
 
-    def _link(self, found: Remembered, files: Mapping[str, KnownFile], commit: str) -> None:
-        drafts = self.drafts.remembered(file for file in files.values() if file.blob)
+    def _link(self, found: Remembered) -> None:
+        drafts = self.drafts.remembered(file for file in found.files if file.blob)
         survivors = tuple(draft for one in found.survivors for draft in survived(one))
-        left = [file for file in files.values() if file.blob and file.path not in drafts]
-        if left:  # of another version of the language: read again
+        left = [file for file in found.files if file.blob and file.path not in drafts]
+        if left:  # of another version of the language: read again, or else as good as lost until that can be done
             around = [draft for file in drafts.values() for draft in file.drafts]
-            drafts |= self.drafts.fresh(left, (*around, *survivors))
-        with uncollected(len(files)):
-            self.linker.restore(commit, {**drafts, **refused(files.values())}, history(found, survivors))
+            drafts |= self._fresh_or_lost(left, (*around, *survivors))
+        drafts |= refused(found.files)
+        drafts |= {path: refused_file(path, "", UNFOLLOWED) for path in kept_paths(found) - drafts.keys()}
+        with uncollected(len(drafts)):
+            self._note(self.linker.restore(found.applied[-1].commit, drafts, history(found, survivors)))
+        self.unsettled = True
 
-
-def _gives_defaults(file: FileDraft | None) -> bool:
-    return file is not None and any(draft.kind in {WORKSPACE, TARGET} for draft in file.drafts)
+    def _fresh_or_lost(self, files: list[KnownFile], around: tuple[Draft, ...]) -> dict[str, FileDraft]:
+        try:
+            return self.drafts.fresh(files, around)
+        except TransientError as error:
+            for file in files:
+                self.files[file.path] = replace(file, blob="", why=str(error))
+            return refused(self.files[file.path] for file in files)

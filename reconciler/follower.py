@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from reconciler.config_repos import ConfigRepo, Rewrite, Trust
 from reconciler.core.desired import Key
@@ -19,6 +20,7 @@ from reconciler.core.state import Record
 from reconciler.manifest.removal import Removals
 from reconciler.memory import Applied, ConfigMemory
 from reconciler.ports import Clock
+from reconciler.source.address import parse
 from reconciler.source.changes import Change
 from reconciler.source.git import Mirrors
 from reconciler.source.signatures import Keys, UntrustedError, verify
@@ -56,15 +58,13 @@ class Follower:
     memory: ConfigMemory
     clock: Clock
     applied: Applied | None = None
-    noted: tuple[str, str] = ("", "")
-    """(head, kind) that was last left in the audit."""
-    whole: bool = field(default=False)
-    """Whether the next step has to bring every file, whatever is in force."""
+    noted: set[tuple[str, str]] = field(default_factory=set)
+    """(kind, what about) that this daemon has left in the audit."""
 
     @property
     def identity(self) -> str:
         """Name under which it is remembered."""
-        return f"{self.repo.url}#{self.repo.branch}"
+        return identity(self.repo)
 
     @property
     def subject(self) -> Key:
@@ -79,13 +79,23 @@ class Follower:
         """
         head = self.mirrors.head(self.repo.url, self.repo.branch)
         before = self.applied.commit if self.applied else ""
-        if head is None or (head == before and not self.whole):
+        unproven = self._unproven()
+        if head is None or (head == before and not unproven):
             return None
         if before and self.mirrors.rewritten(self.repo.url, before, head):
             self._rewritten(before, head)
-        signer = self._signer(before, head)
-        known = before if before and not self.whole and self._holds(before) else None
+        signer = self._signer("" if unproven else before, head)
+        if head == before and self.applied is not None:
+            self.applied = replace(self.applied, signer=signer)
+            return None
+        known = before if before and self._holds(before) else None
         return Step(before if known else "", head, signer, self.mirrors.changes(self.repo.url, known, head))
+
+    def _unproven(self) -> bool:
+        """Whether the commit in force was applied before signatures were asked for."""
+        applied = self.applied
+        asked = self.repo.trust is Trust.SIGNED and applied is not None
+        return asked and applied is not None and not applied.signer and applied.commit != self.repo.first
 
     def _holds(self, commit: str) -> bool:
         """Whether the mirror still has the commit: one that was cloned anew after a rewrite may not."""
@@ -123,6 +133,13 @@ class Follower:
                 raise HeldError(f"{self.repo.url}: {error}") from error
         return found.signer
 
+    def note_applied(self, step: Step) -> None:
+        """Leave in the audit that a commit came into force."""
+        by = f", signed by {step.signer}" if step.signer else ""
+        self._note(
+            "config.applied", f"commit {step.commit[:12]} is in force{by}", step.before, step.commit, step.signer
+        )
+
     def note_removals(self, commit: str, removals: Removals, held: frozenset[tuple[str, str]]) -> None:
         """Leave in the audit that a commit would remove more than its budget."""
         names = ", ".join("/".join(project) for project in sorted(held)[:MOST_NAMED])
@@ -130,14 +147,28 @@ class Follower:
         words = (
             f"commit {commit[:12]} removes {len(held)} of {removals.before} projects ({names}{more}), over the budget"
         )
-        self._note(
-            "config.removals_held", f"{words}; held until approved", self.applied.commit if self.applied else "", commit
-        )
+        self._note("config.removals_held", f"{words}; held until approved", self._before(), commit)
         log.warning("%s: %s: held until approved", self.repo.url, words)
 
-    def _note(self, kind: str, message: str, before: str, head: str) -> None:
-        if self.noted == (head, kind):
+    def note_approval(self, places: Sequence[str], keys: Sequence[Key]) -> None:
+        """Leave in the audit which documents approve of which removals."""
+        names = ", ".join(str(key) for key in keys[:MOST_NAMED])
+        more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+        words = f"the removal of {names}{more} is approved by {', '.join(places)}"
+        self._note("config.removals_approved", words, self._before(), self._before())
+
+    def _before(self) -> str:
+        return self.applied.commit if self.applied else ""
+
+    def _note(self, kind: str, message: str, before: str, head: str, signer: str = "") -> None:
+        if (kind, message) in self.noted and kind != "config.applied":
             return
-        body = canonical({"url": self.repo.url, "branch": self.repo.branch, "applied": before, "head": head})
-        self.memory.note(self.subject, (Record(kind, DAEMON, message, body),), self.clock.now().wall)
-        self.noted = (head, kind)
+        body = {"url": self.repo.url, "branch": self.repo.branch, "applied": before, "head": head}
+        record = Record(kind, DAEMON, message, canonical(body | ({"signer": signer} if signer else {})))
+        self.memory.note(self.subject, (record,), self.clock.now().wall)
+        self.noted.add((kind, message))
+
+
+def identity(repo: ConfigRepo) -> str:
+    """The name under which a config repo is remembered, however its address is written."""
+    return f"{parse(repo.url).url}#{repo.branch}"

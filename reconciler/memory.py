@@ -22,6 +22,8 @@ class Applied:
     repo: str
     commit: str
     signer: str = ""
+    name: str = ""
+    """What the paths of its files began with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,10 @@ class ConfigMemory(Protocol):
 
     def forget_records(self, language: str, used: frozenset[str]) -> None:
         """Drop drafts of other versions, and of blobs that no file has any more."""
+        ...
+
+    def drop(self, repos: frozenset[str]) -> None:
+        """Forget the commits and files of repos that are not followed any more."""
         ...
 
     def note(self, subject: Key, records: tuple[Record, ...], at: float) -> None:

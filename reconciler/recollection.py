@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 
 from reconciler.core.desired import Key, Tombstone
 from reconciler.drafts import decoded
@@ -70,6 +70,47 @@ def _project(name: str) -> ProjectName:
 
 def _usage(usage: Usage | None) -> tuple[int, ...] | None:
     return astuple(usage) if usage is not None else None
+
+
+def project_of(key: Key) -> ProjectName:
+    """Workspace and project of a key."""
+    return key.workspace, key.project
+
+
+def kept_paths(found: Remembered) -> set[str]:
+    """The files of what stays in force although its manifest has a problem."""
+    return {one.desired.path for one in found.carried if one.carry is Carry.KEPT}
+
+
+def adopted(found: Remembered, names: Mapping[str, str]) -> tuple[Remembered, frozenset[str]]:
+    """What was remembered of the repos that are followed now, under the names that they have now; and the repos that are not.
+
+    ``names`` are by identity. A repo whose branch was only named, or is not named any more, is the same.
+    """
+    now = {one.repo: one.repo if one.repo in names else _same(one.repo, names) for one in found.applied}
+    taken = set(names) & {one.repo for one in found.applied}
+    now = {old: new for old, new in now.items() if new and (old == new or new not in taken)}
+    prefixes = {one.name: names[now[one.repo]] for one in found.applied if one.repo in now}
+
+    def moved(path: str) -> str:
+        name, colon, rest = path.partition(":")
+        old, inner = (name, rest) if colon and name in prefixes else ("", path)
+        new = prefixes.get(old, old)
+        return f"{new}:{inner}" if new else inner
+
+    files = tuple(replace(one, repo=now[one.repo], path=moved(one.path)) for one in found.files if one.repo in now)
+    carried = tuple(replace(one, desired=replace(one.desired, path=moved(one.desired.path))) for one in found.carried)
+    applied = tuple(
+        replace(one, repo=now[one.repo], name=names[now[one.repo]]) for one in found.applied if one.repo in now
+    )
+    same = replace(found, applied=applied, files=files, carried=carried)
+    return same, frozenset(one.repo for one in found.applied if now.get(one.repo) != one.repo)
+
+
+def _same(identity: str, names: Mapping[str, str]) -> str:
+    url, _, branch = identity.rpartition("#")
+    alike = [name for name in names if name.rpartition("#")[0] == url and "" in {branch, name.rpartition("#")[2]}]
+    return alike[0] if len(alike) == 1 else ""
 
 
 def survivor(draft: Draft) -> Survivor:

@@ -50,7 +50,9 @@ class Desk:
         self.changes: list[frozenset[Key]] = []
         self.catalog = self.started()
 
-    def project(self, name: str, port: int, workspace: str = "default", command: str = "serve", on_delete: str = "keep") -> str:
+    def project(
+        self, name: str, port: int, workspace: str = "default", command: str = "serve", on_delete: str = "keep"
+    ) -> str:
         """A manifest."""
         return PROJECT.format(
             name=name, workspace=workspace, source=self.source, port=port, command=command, on_delete=on_delete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -9,13 +10,16 @@ from itertools import groupby
 from reconciler.cli import markdown, output
 from reconciler.cli.revisions import below
 from reconciler.cli.validate import as_data as problem_data
+from reconciler.core.desired import OnDelete
 from reconciler.manifest.meaning import Action, Change, Meaning
-from reconciler.manifest.models import API_VERSION
 from reconciler.manifest.problem import Problem
 from reconciler.manifest.prospect import Held
+from reconciler.manifest.removal import approval_of
 
 NAMED = 5
 """Keys that are named where there are many."""
+COUNTED = {"destroyed": "destroyed", "left": "left without a manifest", "new": "new", "changed": "changed"}
+"""What happens to environments, by its name for programs, in words: the worst first."""
 
 
 def narrowed(meaning: Meaning, folders: tuple[str, ...]) -> Meaning:
@@ -37,14 +41,28 @@ def summary(meaning: Meaning) -> str:
     """One sentence without a period."""
     if meaning.nothing:
         return "nothing changes"
-    keys = meaning.keys
-    releases = sum(one.release for one in keys)
-    said = [f"{output.count(len(keys), 'environment')} change{'s' if len(keys) == 1 else ''}"] if keys else []
-    said += [f"{output.count(releases, 'new release')}"] if releases else []
+    found = counts(meaning)
+    said = [f"{found[name]:,} {words}" for name, words in COUNTED.items() if found[name]]
+    said += [output.count(found["removals_held"], "removal") + " held"] if found["removals_held"] else []
+    said += [output.count(found["new_releases"], "new release")] if found["new_releases"] else []
     said += [_counted(meaning.documents)] if meaning.documents else []
     said += [f"{output.count(len(meaning.brought), 'problem')} brought"] if meaning.brought else []
     said += [f"{output.count(len(meaning.mended), 'problem')} mended"] if meaning.mended else []
     return ", ".join(said)
+
+
+def counts(meaning: Meaning) -> dict[str, int]:
+    """How many environments what happens to; what it lets happen that was held before counts as what happens."""
+    actions = Counter(one.action for one in meaning.keys)
+    approved = Counter(meaning.approved.values())
+    return {
+        "destroyed": actions[Action.DESTROYED] + approved[OnDelete.DESTROY],
+        "left": actions[Action.REMOVED] + approved[OnDelete.KEEP],
+        "new": actions[Action.ADDED],
+        "changed": actions[Action.CHANGED],
+        "removals_held": actions[Action.HELD],
+        "new_releases": sum(one.release for one in meaning.keys),
+    }
 
 
 def _counted(documents: Sequence[Change]) -> str:
@@ -108,18 +126,15 @@ def _held(held: Held) -> Iterator[str]:
     removals = held.removals
     yield (
         f"held: it removes {len(removals.projects)} of {removals.before} projects ({names}), more than the budget allows. "
-        "They stay in force until each of their workspaces has this document:"
+        "They stay in force until each of their workspaces has this document, with a reason:"
     )
     yield from (f"  {line}" for line in approvals(held))
 
 
 def approvals(held: Held) -> list[str]:
     """The documents that approve a held removal."""
-    digest = held.removals.digest
     return [
-        f"{{apiVersion: {API_VERSION}, kind: Approval, workspace: {workspace}, name: removal-{digest[:12]}, "
-        f"removal: {digest}, reason: WHY}}"
-        for workspace in sorted({project[0] for project in held.projects})
+        approval_of(held.removals.digest, workspace) for workspace in sorted({project[0] for project in held.projects})
     ]
 
 
@@ -131,6 +146,7 @@ def as_data(meaning: Meaning) -> dict[str, object]:
     held = meaning.held
     return {
         "summary": summary(meaning),
+        "counts": counts(meaning),
         "environments": [change_data(one) for one in meaning.keys],
         "documents": [change_data(one) for one in meaning.documents],
         "problems": {

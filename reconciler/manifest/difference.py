@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.core.components import parts
 from reconciler.core.desired import FULL_WEIGHT, AnalysisPolicy, Component, DesiredState, Strategy, StrategyKind
@@ -37,9 +37,10 @@ def differences(old: DesiredState, new: DesiredState, commits: frozenset[str]) -
     )
 
 
-def _plain(field: str, old: object, new: object, *, release: bool = False) -> Iterator[Detail]:
+def _plain(field: str, old: object, new: object, *, release: bool = False, words: str = "") -> Iterator[Detail]:
+    """A field that differs, by its name or in other ``words``."""
     if old != new:
-        yield Detail(field, f"{field} {old} → {new}", release)
+        yield Detail(field, f"{words or field} {old} → {new}", release)
 
 
 def _list(field: str, old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Detail]:
@@ -55,7 +56,7 @@ def _components(old: DesiredState, new: DesiredState, commits: frozenset[str]) -
     for name in sorted({*before, *after}):
         one, two = before.get(name), after.get(name)
         if one and two:
-            yield from _component(one, two, commits)
+            yield from _component(one, two, new.target, commits)
         elif two:
             what = f"component {name}" if name else "the service without components"
             yield Detail("components", f"{what} added: {two.artifact.version}, port {two.port}", release=True)
@@ -64,16 +65,16 @@ def _components(old: DesiredState, new: DesiredState, commits: frozenset[str]) -
             yield Detail("components", f"{what} removed", release=True)
 
 
-def _component(old: Component, new: Component, commits: frozenset[str]) -> Iterator[Detail]:
-    prefix = f"{new.name}: " if new.name else ""
+def _component(old: Component, new: Component, target: str, commits: frozenset[str]) -> Iterator[Detail]:
+    prefix, within = (f"{new.name}: ", f"components.{new.name}.") if new.name else ("", "")
+    block = [*_block(old.spec, new.spec, release=True), *_block(old.runtime, new.runtime, release=False)]
     found = [
         *_artifact(old, new, commits),
-        *_block(old.spec, new.spec, release=True),
-        *_block(old.runtime, new.runtime, release=False),
+        *(replace(one, field=f"{target}.{one.field}") for one in block),
         *_plain("instances", old.instances, new.instances),
         *_plain("port", old.port, new.port),
     ]
-    yield from (Detail(one.field, f"{prefix}{one.message}", one.release) for one in found)
+    yield from (Detail(f"{within}{one.field}", f"{prefix}{one.message}", one.release) for one in found)
 
 
 def _artifact(old: Component, new: Component, commits: frozenset[str]) -> Iterator[Detail]:
@@ -133,11 +134,12 @@ def _strategy(old: Strategy, new: Strategy) -> Iterator[Detail]:
         yield Detail("release.strategy", f"strategy {_way(old)} → {_way(new)}")
     elif weights(old) != weights(new):
         yield Detail("release.steps", f"steps {weights(old)} → {weights(new)}")
-    yield from _plain("bake", _bakes(old), _bakes(new))
-    yield from _plain("requests of the steps", _requests(old), _requests(new))
+    yield from _plain("release.bake", _bakes(old), _bakes(new), words="bake")
+    yield from _plain("release.steps", _requests(old), _requests(new), words="requests of the steps")
     for name in ("max_bake", "hold_deadline", "progress_deadline", "drain"):
         one, two = getattr(old, name), getattr(new, name)
-        yield from _plain(camel(name), format_duration(one), format_duration(two))
+        field = camel(name)
+        yield from _plain(f"release.{field}", format_duration(one), format_duration(two), words=field)
 
 
 def _way(strategy: Strategy) -> str:

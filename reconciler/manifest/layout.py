@@ -30,10 +30,13 @@ STEP = 2
 _COMMENT = re.compile("#.*")
 _HEADER = re.compile(r"[|>][-+0-9]*")
 _DIGIT = re.compile("[|>][-+]?[1-9]")
-_STARTS = (MappingStartEvent, SequenceStartEvent)
-_ENDS = (MappingEndEvent, SequenceEndEvent)
-_NODES = (ScalarEvent, *_STARTS)
+# Without types, as the events are.
+_SCALAR: Any = ScalarEvent
 _END: Any = StreamEndEvent
+_LIST: Any = SequenceStartEvent
+_STARTS: Any = (MappingStartEvent, SequenceStartEvent)
+_ENDS: Any = (MappingEndEvent, SequenceEndEvent)
+_NODES: Any = (ScalarEvent, *_STARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def parts(text: str) -> list[Part]:
     for event in _events(text):
         if isinstance(event, _END) or getattr(event, "explicit", False):
             piece = text[start : event.start_mark.index].lstrip("\n")
-            held += [piece] if filled else [line.strip() for line in piece.split("\n") if line.strip()]
+            held += [piece] if filled else [comment.text for comment in comments(piece)]
             start = event.end_mark.index
             if filled:
                 found.append(Part("\n".join(held), apart=piece.replace(" ", "").endswith("\n\n")))
@@ -86,7 +89,7 @@ def _comments(text: str, events: list[Event]) -> Iterator[Comment]:
     lines = text.split("\n")
     line = column = 0
     for event in events:
-        if isinstance(event, (ScalarEvent, _END)):
+        if isinstance(event, (_SCALAR, _END)):
             start, end = event.start_mark, event.end_mark
             yield from _between(lines, (line, column), (start.line, start.column))
             line, column = end.line, end.column
@@ -105,7 +108,7 @@ def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> 
 
 def _long(event: Event) -> bool:
     """Whether it is a text after ``|`` or ``>``."""
-    return isinstance(event, ScalarEvent) and event.style in {"|", ">"}
+    return isinstance(event, _SCALAR) and event.style in {"|", ">"}
 
 
 def arranged(text: str) -> str:
@@ -114,16 +117,17 @@ def arranged(text: str) -> str:
     A comment alone on its line belongs to what is below; one that is indented deeper than that closes the block above. One
     right below another that is beside something, in the same column, goes on with that.
     """
-    return "".join(f"{line}\n" for line in _Arrangement(_raised(text)).lines())
+    return _Arrangement(_raised(text)).text()
 
 
 def _raised(text: str) -> str:
-    """Take comments out of brackets, and from the head of a long text in a list: ruamel.yaml would drop them there."""
+    """Take comments to where ruamel.yaml keeps them: out of brackets, and above where there is nothing yet to be beside."""
     lines, events = text.split("\n"), _events(text)
     notes = {one.line: one for one in _comments(text, events)}
     above: dict[int, str] = {}
-    for row, places in _cramped(lines, events):
-        for note in [notes[place] for place in places if place in notes]:
+    dashes = [(line, (line,)) for line, note in notes.items() if lines[line][: note.column].strip(" ") == "-"]
+    for row, places in [*_cramped(lines, events), *dashes]:
+        for note in [notes.pop(place) for place in places if place in notes]:
             indent = lines[row][: len(lines[row]) - len(lines[row].lstrip(" "))]
             above[row] = f"{above.get(row, '')}{indent}{note.text}\n"
             lines[note.line] = lines[note.line][: note.column]
@@ -133,6 +137,7 @@ def _raised(text: str) -> str:
 def _cramped(lines: list[str], events: list[Event]) -> Iterator[tuple[int, Iterable[int]]]:
     """Lines whose comments have to go elsewhere, after the line that they go above."""
     depth = row = start = 0
+    inner = False
     for event in events:
         line = event.start_mark.line
         code = lines[line][: event.start_mark.column].rstrip(" ") if isinstance(event, _NODES) else ""
@@ -141,10 +146,12 @@ def _cramped(lines: list[str], events: list[Event]) -> Iterator[tuple[int, Itera
                 start, row = line, line if code else row
             depth += isinstance(event, _STARTS) - isinstance(event, _ENDS)
             if not depth:
-                yield row, range(start, event.end_mark.line)
+                yield row, range(start, event.end_mark.line if inner else len(lines))
         elif isinstance(event, _NODES):
-            row = line
-            if _long(event) and code.endswith("-"):
+            if not code and isinstance(event, _SCALAR) and lines[row].partition(" #")[0].rstrip(" ").endswith(":"):
+                yield row, range(row, line)
+            row, inner = line, True
+            if _long(event) and (code.endswith("-") or not event.value.strip(" \n")):
                 yield line, (line,)
 
 
@@ -160,24 +167,32 @@ class _Arrangement:
         self._texts: set[int] = set()
         """Lines of long texts that find their indentation by themselves."""
         for event in self._events:
-            if isinstance(event, ScalarEvent):
+            if isinstance(event, _SCALAR):
                 self._hold(event)
         self._columns = dict(self._placed())
         self._pad = " " * max(self._columns.values(), default=0)
 
     def _hold(self, event: Event) -> None:
         first, last = event.start_mark.line, event.end_mark.line
-        if _long(event):
+        if _long(event) and not event.value:  # else a comment below that moves to the right would become the text
+            line, column = self._source[first], event.start_mark.column
+            self._source[first] = line[:column] + _HEADER.sub('"" ', line[column:], count=1)
+        elif _long(event):
             last -= not event.end_mark.column
-            while last > first and not self._source[last].strip() and not event.value.endswith("\n\n"):
+            ended = not event.value.endswith(("\n\n", " ", " \n"))  # empty lines below it are not its own
+            while ended and last > first and not self._source[last].strip():
                 last -= 1
         self._held.update(range(first + 1, last + 1))
         if _long(event) and not _DIGIT.match(self._source[first], event.start_mark.column):
             self._texts.update(range(first + 1, last + 1))
         self._open.update(range(first + _long(event), last + _long(event)))
 
-    def lines(self) -> Iterator[str]:
-        """The lines as they are to be."""
+    def text(self) -> str:
+        """The document as it is to be. A long text at its end that has no line break there gets none: it would be another."""
+        ended = not self._source[-1].strip() or len(self._source) - 1 not in self._held
+        return "\n".join(self._lines()) + "\n" * ended
+
+    def _lines(self) -> Iterator[str]:
         room = False
         gap = False
         for number, source in enumerate(self._source):
@@ -242,7 +257,7 @@ def _entered(event: Event, blocks: list[tuple[Event, int]]) -> int:
     """Open the block that begins with an event, if any. Returns the column of comments above."""
     if isinstance(event, _STARTS) and not event.flow_style:
         blocks.append((event, _column(event, blocks)))
-        if len(blocks) > 1 and isinstance(blocks[-2][0], SequenceStartEvent):
+        if len(blocks) > 1 and isinstance(blocks[-2][0], _LIST):
             return blocks[-2][1]  # what is inside of an item goes above its dash
     return blocks[-1][1] if blocks else 0
 
@@ -252,14 +267,14 @@ def _column(event: Event, blocks: list[tuple[Event, int]]) -> int:
     if not blocks:
         return 0
     outer, column = blocks[-1]
-    listed = isinstance(outer, SequenceStartEvent) and isinstance(event, SequenceStartEvent)
+    listed = isinstance(outer, _LIST) and isinstance(event, _LIST)
     return column + STEP * (1 + listed)
 
 
 def _closes(comment: Comment, block: Event, following: Event, lines: list[str]) -> bool:
     """Whether a comment is the last thing in a block."""
+    number, column = following.start_mark.line, block.start_mark.column
     if isinstance(following, _END):
-        return comment.column >= block.start_mark.column
-    number = following.start_mark.line
+        return bool(comment.column >= column)
     depth = len(lines[number]) - len(lines[number].lstrip(" "))
-    return comment.line < number and depth < comment.column >= block.start_mark.column
+    return comment.line < number and depth < comment.column and bool(comment.column >= column)

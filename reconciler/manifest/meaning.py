@@ -21,7 +21,7 @@ from reconciler.manifest.snapshot import Snapshot
 Version = tuple[str, str]
 REMOVED = {
     OnDelete.KEEP: "removed; it goes on serving what it serves, and nothing new is released to it (onDelete: keep)",
-    OnDelete.DESTROY: "removed, and destroyed: its traffic goes, then its instances (onDelete: destroy)",
+    OnDelete.DESTROY: "destroyed, since it is removed: its traffic goes, then its instances (onDelete: destroy)",
 }
 
 
@@ -31,6 +31,7 @@ class Action(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
+    DESTROYED = "destroyed"
     HELD = "held"
 
 
@@ -64,6 +65,8 @@ class Meaning:
     held: Held | None
     kept: tuple[str, ...] = ()
     """Keys that keep their last good form, or wait for one, because of problems that the commit brings."""
+    approved: Mapping[str, OnDelete] = field(default_factory=dict)
+    """Keys whose held removal it lets happen, and what becomes of them; those aside that it removes by itself."""
 
     @property
     def nothing(self) -> bool:
@@ -161,7 +164,8 @@ class _Teller:
         if old is None:
             return self._added(key, located(new, self.commits)) if new else None
         if new is None:
-            return Change(str(key), Action.REMOVED, REMOVED[old.on_delete])
+            action = Action.DESTROYED if old.on_delete is OnDelete.DESTROY else Action.REMOVED
+            return Change(str(key), action, REMOVED[old.on_delete])
         return self._changed(key, located(old, self.commits), located(new, self.commits))
 
     def _added(self, key: Key, new: DesiredState) -> Change:

@@ -57,8 +57,14 @@ def _held(key: Key, place: Place, commit: str, group: tuple[int, str]) -> Proble
     others, among = group
     together = f" together with {others} other project{'s' if others > 1 else ''}" if others else ""
     words = f"{key} was removed by commit {commit[:12]}{together}, more than the budget allows: it is held in force"
-    document = (
-        f"{{apiVersion: {API_VERSION}, kind: Approval, workspace: {key.workspace}, name: removal-{among[:12]}, "
-        f"removal: {among}, reason: WHY}}"
+    document = approval_of(among, key.workspace)
+    return Problem(place, Code.REMOVAL_HELD, words, f"Restore it, or commit this with a reason: `{document}`")
+
+
+def approval_of(digest: str, workspace: str) -> str:
+    """The document that approves a removal for a workspace. Its reason is empty, and refused until somebody gives one."""
+    name = f"removal-{digest[:12]}"
+    return (
+        f"{{apiVersion: {API_VERSION}, kind: Approval, workspace: {workspace}, name: {name}, removal: {digest}, "
+        'reason: ""}'
     )
-    return Problem(place, Code.REMOVAL_HELD, words, f"Restore it, or commit `{document}`")

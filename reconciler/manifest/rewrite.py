@@ -16,7 +16,7 @@ from ruamel.yaml.scalarstring import ScalarString
 from reconciler.manifest.layout import Comment, Part, arranged, comments, parts
 from reconciler.manifest.load import Document, load
 from reconciler.manifest.migrations import STEPS, Impossible
-from reconciler.manifest.models import KINDS
+from reconciler.manifest.models import API_VERSION, KINDS
 from reconciler.manifest.problem import Code, Place, Problem, described, listed
 from reconciler.manifest.roundtrip import parse, render
 from reconciler.manifest.scalar import resolve
@@ -65,7 +65,8 @@ def migrated(file: str, content: bytes) -> Rewritten:
 
     loaded = load(file, content)
     if not loaded.problems and not any(_old(document.value) for document in loaded.documents):
-        return Rewritten(content.decode(), tuple(_shapeless(loaded.documents)))
+        problems = tuple(_foreign(loaded.documents))
+        return Rewritten("" if problems else content.decode(), problems)
     found = _rewritten(file, content, change)
     return Rewritten(found.text, found.problems, tuple(steps))
 
@@ -82,7 +83,7 @@ class _RefusedError(Exception):
 
 def _rewritten(file: str, content: bytes, change: Callable[[Document, CommentedMap], None]) -> Rewritten:
     before = load(file, content)
-    problems = [*before.problems, *_shapeless(before.documents)]
+    problems = [*before.problems, *_foreign(before.documents)]
     if problems:
         return Rewritten("", tuple(problems))
     source = readable(file, content)[0].replace("\r\n", "\n")
@@ -156,8 +157,14 @@ def _meaning(node: object) -> object:
     return str(node) if isinstance(node, ScalarString) else resolve(str(node))
 
 
-def _shapeless(documents: Iterable[Document]) -> Iterable[Problem]:
+def _foreign(documents: Iterable[Document]) -> Iterable[Problem]:
+    """Documents of which nobody here knows how they have to look."""
     for document in documents:
-        if not isinstance(document.value, dict):
-            found = f"a manifest has to be a mapping, found {described(document.value)}"
+        value = document.value
+        if not isinstance(value, dict):
+            found = f"a manifest has to be a mapping, found {described(value)}"
             yield Problem(document.place(()), Code.WRONG_TYPE, found, f"Begin with `kind:`, one of {listed(KINDS)}")
+        elif "apiVersion" in value and str(value["apiVersion"]) not in {API_VERSION, *STEPS}:
+            found = f"`apiVersion`: expected {listed((API_VERSION, *STEPS))}, found {described(value['apiVersion'])}"
+            hint = "Correct it; a version that is newer than these needs a newer prodsprint"
+            yield Problem(document.place(("apiVersion",)), Code.UNKNOWN_VERSION, found, hint)

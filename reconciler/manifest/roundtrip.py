@@ -16,6 +16,7 @@ from ruamel.yaml.emitter import RoundTripEmitter
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.scalarstring import FoldedScalarString, LiteralScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from reconciler.manifest.layout import STEP
@@ -120,6 +121,7 @@ def above(block: Node, place: Any, notes: list[CommentToken]) -> None:
         slots[1] = [*notes, *(slots[1] or [])]
     else:
         block.ca.end = [*notes, *block.ca.end]
+        block.ca.comment = block.ca.comment or [None, None]  # without it the end is not written
 
 
 def unfold(block: Node, place: Any) -> None:
@@ -135,7 +137,7 @@ def unfold(block: Node, place: Any) -> None:
         value.ca.end = note_lines(rest)
         # What was beside the value is now beside its key, and not as far to the right as the value went.
         slots[after] = CommentToken(f"{first}\n", CommentMark(0)) if first else None
-        value.ca.comment = None
+        value.ca.comment = [slots[after], None]
 
 
 def note_lines(text: str) -> list[CommentToken]:
@@ -177,12 +179,14 @@ def _yaml() -> YAML:
 
 def _unfold(node: Node, column: int) -> None:
     """Put what is too long for braces or brackets below. ``column`` is where the entries of ``node`` begin."""
-    for place, value in node.items() if isinstance(node, CommentedMap) else enumerate(node):
+    for place, value in list(node.items() if isinstance(node, CommentedMap) else enumerate(node)):
         if isinstance(value, (CommentedMap, CommentedSeq)):
             if column + (len(place) if isinstance(place, str) else 0) + STEP + _length(value) > WIDTH:
                 unfold(node, place)
             if not value.fa.flow_style():
                 _unfold(value, column + STEP)
+        elif isinstance(value, FoldedScalarString) and " \n" in f"{value}\n":
+            node[place] = LiteralScalarString(value)  # folded again, it would lose the spaces at line ends
 
 
 def _length(value: Any) -> int:

@@ -71,7 +71,7 @@ class SqlConfigMemory:
 
         def work(connection: Connection) -> None:
             heads = {one.repo: one for one in memo.applied}
-            _replace(connection, applied, heads, lambda one: (one.repo, one.commit, one.signer))
+            _replace(connection, applied, heads, lambda one: (one.repo, one.commit, one.signer, one.name))
             _replace(connection, files, memo.files, lambda one: (one.repo, one.path, one.blob, one.why), column="path")
             _replace(connection, carried, _texts(memo.carried), _carried_row)
             _replace(connection, since, _texts(memo.since), lambda commit: (commit,), keyed=True)
@@ -90,6 +90,15 @@ class SqlConfigMemory:
             there = connection.execute(select(drafts.c.blob)).scalars().all()
             for some in _chunks(blob for blob in there if blob not in used):
                 connection.execute(delete(drafts).where(drafts.c.blob.in_(some)))
+
+        self._group.do(work)
+
+    def drop(self, repos: frozenset[str]) -> None:
+        """Forget the commits and files of repos that are not followed any more."""
+
+        def work(connection: Connection) -> None:
+            for table in (applied, files):
+                connection.execute(delete(table).where(table.c.repo.in_(repos)))
 
         self._group.do(work)
 

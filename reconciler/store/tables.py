@@ -140,6 +140,7 @@ applied = Table(
     Column("repo", Text, primary_key=True),
     Column("commit", Text, nullable=False),
     Column("signer", Text, nullable=False),
+    Column("name", Text, nullable=False),
 )
 
 files = Table(

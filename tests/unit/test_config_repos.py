@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from config_desk import Desk, key
+from gitrepos import Repo
 from signing import SshKey, Work, lacking
 
 from reconciler.config_repos import ConfigRepo, RemovalBudget, Rewrite, Trust
-from reconciler.core.desired import OnDelete
+from reconciler.core.desired import Key, OnDelete
 
 TEN = tuple(f"p{number}" for number in range(10))
 
@@ -27,6 +29,11 @@ def path(name):
 
 def projects(desk, *names):
     return {path(name): desk.project(name, 8000 + number) for number, name in enumerate(names)}
+
+
+def told(desk):
+    """What the audit says beside the commits that came into force."""
+    return [kind for kind, _ in desk.events() if kind != "config.applied"]
 
 
 def essence(desk):
@@ -147,7 +154,7 @@ def test_a_commit_that_removes_more_than_its_budget_is_held_until_it_is_approved
     digest = re.search("[0-9a-f]{64}", problem)[0]
     desk.restart()
     assert desk.catalog.problem(key("p0")) == problem
-    assert [kind for kind, _ in desk.events()] == ["config.removals_held"]
+    assert told(desk) == ["config.removals_held"]
     approval = "apiVersion: prodsprint/v1\nkind: Approval\nname: spring\nremoval: {}\nreason: they are gone\n"
     desk.commit({"wrong.prodsprint.yaml": approval.format("0" * 64)})
     assert desk.snapshot.tombstones == {}
@@ -184,6 +191,99 @@ def test_what_comes_back_is_not_held_any_more(desk):
     assert "held" in desk.catalog.problem(key("p1"))
 
 
+def test_what_is_held_stays_held_however_many_come_beside_it(desk):
+    desk.commit(projects(desk, *TEN))
+    desk.commit({path(name): None for name in TEN[:4]})
+    desk.commit({f"new/{n}.prodsprint.yaml": desk.project(f"new{n}", 9000 + n) for n in range(20)})
+    assert "held" in desk.catalog.problem(key("p0"))
+    assert desk.snapshot.tombstones == {}
+
+
+def test_an_approval_counts_neither_in_the_commit_that_removes_nor_when_it_has_expired(desk):
+    desk.commit(projects(desk, *TEN))
+    desk.commit({path(name): None for name in TEN[:4]})
+    digest = re.search("[0-9a-f]{64}", desk.catalog.problem(key("p0")))[0]
+    approval = f"apiVersion: prodsprint/v1\nkind: Approval\nname: spring\nremoval: {digest}\nreason: gone\n"
+    desk.commit({"a.prodsprint.yaml": approval + "expires: 2001-01-01\n"})
+    assert desk.snapshot.tombstones == {}
+    desk.commit({path(name): desk.project(name, 8000 + n) for n, name in enumerate(TEN[:4])})
+    desk.commit({path(name): None for name in TEN[:4]} | {"b.prodsprint.yaml": approval.replace("spring", "summer")})
+    assert desk.snapshot.tombstones == {}
+    desk.commit({"c.prodsprint.yaml": approval.replace("spring", "autumn")})
+    assert len(desk.snapshot.tombstones) == 4
+    assert told(desk).count("config.removals_approved") == 1
+
+
+def test_a_project_may_not_lose_nearly_all_of_its_environments_at_once(desk):
+    text = desk.project("wide", 8000)
+    more = "".join(f"  - name: e{n}\n    port: {8100 + n}\n" for n in range(39))
+    desk.commit({path("wide"): text + more, path("b"): desk.project("b", 9000)})
+    desk.commit({path("wide"): text})
+    assert "held" in desk.catalog.problem(Key("default", "wide", "e7"))
+    assert desk.snapshot.tombstones == {}
+
+
+def test_defaults_and_a_project_that_change_in_one_commit_are_both_new(desk):
+    space = "apiVersion: prodsprint/v1\nkind: Workspace\nname: default\nowners: [ann@example.org]\n"
+    space += "defaults: {instances: %d}\n"
+    desk.commit(projects(desk, "a", "b") | {"w.prodsprint.yaml": space % 2})
+    desk.commit({path("a"): desk.project("a", 8100), "w.prodsprint.yaml": space % 3})
+    found = desk.snapshot.desired
+    assert (found[key("a")].port, found[key("a")].instances, found[key("b")].instances) == (8100, 3, 3)
+    before = essence(desk)
+    desk.restart()
+    assert essence(desk) == before
+
+
+# --- how repos are named ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["dropped", "another spelling", "named"])
+def test_what_is_kept_is_destroyed_by_no_change_of_the_list_of_repos(tmp_path, how):
+    desk = Desk(tmp_path, "core", "edge")
+    desk.commit({"a.prodsprint.yaml": desk.project("a", 8000, on_delete="destroy")}, "core")
+    desk.commit({"b.prodsprint.yaml": desk.project("b", 8001, on_delete="destroy")}, "edge")
+    desk.commit({"b.prodsprint.yaml": "name: [\n"}, "edge")
+    core, edge = desk.configs
+    changed = {
+        "dropped": (core,),
+        "another spelling": (core, replace(edge, url=f"file://{edge.url}")),
+        "named": (core, replace(edge, name="rim")),
+    }
+    desk.configs = changed[how]
+    desk.restart()
+    desk.look()
+    assert desk.snapshot.tombstones == {}
+    assert desk.snapshot.desired[key("b")].port == 8001
+
+
+def test_the_only_repo_may_get_a_name_and_a_second_one_beside_it(tmp_path):
+    desk = Desk(tmp_path, "core")
+    desk.commit({"a.prodsprint.yaml": desk.project("a", 8000), "b.prodsprint.yaml": desk.project("b", 8001)}, "core")
+    desk.git["edge"], desk.files["edge"] = Repo(tmp_path / "edge.git"), {}
+    desk.git["edge"].commit({"README": "soon"})
+    desk.configs = (*desk.configs, ConfigRepo(desk.git["edge"].url, name="edge"))
+    desk.restart()
+    assert {state.path for state in desk.snapshot.desired.values()} <= {
+        "core:a.prodsprint.yaml",
+        "core:b.prodsprint.yaml",
+    }
+    desk.commit({"a.prodsprint.yaml": desk.project("a", 8002)}, "core")
+    assert desk.snapshot.problems == ()
+    assert desk.snapshot.desired[key("a")].port == 8002
+    desk.commit({"b.prodsprint.yaml": None}, "core")
+    assert set(desk.snapshot.tombstones) == {key("b")}
+    desk.close()
+
+
+def test_a_branch_that_is_named_is_the_one_that_was_meant_before(desk):
+    desk.commit(projects(desk, "a", "b"))
+    before = essence(desk)
+    desk.restart(branch="main")
+    assert essence(desk) == before
+    assert desk.catalog.compiler.drafts.parsed == 0
+
+
 # --- history ----------------------------------------------------------------------------------------------------------
 
 
@@ -198,8 +298,8 @@ def test_rewritten_history_is_followed_and_told_with_both_heads(desk):
     desk.commit(projects(desk, "a", "b"))
     rewrite(desk, projects(desk, "a", "b") | {path("b"): desk.project("b", 8100)})
     assert desk.snapshot.desired[key("b")].port == 8100
-    assert [kind for kind, _ in desk.events()] == ["config.rewritten"]
-    body = desk.store.events(0, 10)[0].body
+    assert told(desk) == ["config.rewritten"]
+    body = next(one.body for one in desk.store.events(0, 10) if one.type == "config.rewritten")
     assert len(set(re.findall('"(?:applied|head)":"([0-9a-f]{40})"', body))) == 2
 
 

@@ -204,13 +204,13 @@ def test_what_is_new():
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("keep", "removed; it goes on serving"), ("destroy", "removed, and destroyed: its traffic goes")]
+    ("how", "words"), [("keep", "removed; it goes on serving"), ("destroy", "destroyed, since it is removed: its traffic goes")]
 )
 def test_what_is_removed_says_what_becomes_of_it(how, words):
     found = told({"prodsprint.yaml": f"{PLAIN}onDelete: {how}\n", "b.prodsprint.yaml": project("b", 1024)},
                  {"b.prodsprint.yaml": project("b", 1024)})  # fmt: skip
     (change,) = found.keys
-    assert change.action == "removed"
+    assert change.action == ("removed" if how == "keep" else "destroyed")
     assert change.message.startswith(words)
 
 

@@ -148,9 +148,14 @@ def test_what_cannot_be_migrated_is_refused_where_it_stands(content, where, word
     assert str(problem) == f"f.yaml:{where}: this cannot become prodsprint/v1: {words}. Change it by hand"
 
 
-def test_other_versions_are_left_to_validate():
-    for content in ("apiVersion: prodsprint/v9\n", "a: 1\n", "apiVersion: [1]\n"):
-        assert migrated("f.yaml", content.encode()).text == content
+@pytest.mark.parametrize("rewrite", [migrated, tidied])
+def test_a_version_that_nobody_knows_is_a_problem(rewrite):
+    for version in ("prodsprint/v2", "v1beta1", "[1]"):
+        found = rewrite("f.yaml", f"kind: Project\napiVersion: {version}\n".encode())
+        (problem,) = found.problems
+        assert (problem.code, str(problem.place), found.text) == ("unknown-version", "f.yaml:2:13", "")
+        assert "`apiVersion`: expected `prodsprint/v1`, `prodsprint/v1alpha1`, found " in problem.message
+    assert rewrite("f.yaml", b"a: 1\n").text == "a: 1\n"
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_its_problems():

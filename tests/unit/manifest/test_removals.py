@@ -179,8 +179,8 @@ def test_held_removal_stays_in_force_and_says_what_to_commit():
     assert set(snapshot.key_problems) == {key("a"), key("b")}
     assert snapshot.key_problems[key("a")] == (
         "a: default/a/prod was removed by commit c2 together with 1 other project, more than the budget allows: it is held "
-        "in force. Restore it, or commit `{apiVersion: prodsprint/v1, kind: Approval, workspace: default, "
-        f"name: removal-{removals.digest[:12]}, removal: {removals.digest}, reason: WHY}}`"
+        "in force. Restore it, or commit this with a reason: `{apiVersion: prodsprint/v1, kind: Approval, workspace: default, "
+        f"name: removal-{removals.digest[:12]}, removal: {removals.digest}, reason: \"\"}}`"
     )
     assert [problem.code for problem in snapshot.problems] == [Code.REMOVAL_HELD] * 2
 

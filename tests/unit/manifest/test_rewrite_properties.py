@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from fuzz.targets import excused
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -73,21 +74,11 @@ def files(draw):
     return layout.one("\n", "\r\n").join("\n".join(lines).split("\n")) + layout.one("", "\n", "\n\n")
 
 
-def nested(value: object) -> bool:
-    """Whether a value holds a list in a list."""
-    if isinstance(value, dict):
-        return any(nested(one) for one in value.values())
-    return isinstance(value, list) and any(isinstance(one, list) or nested(one) for one in value)
-
-
 def check(content: str) -> None:
     before = load("f", content.encode())
     assume(not before.problems)
     found = tidied("f", content.encode())
-    if nested(
-        before.documents[0].value
-    ):  # the one thing whose comments ruamel.yaml may drop; no kind of manifest has it
-        assume(not found.problems)
+    assume(not (found.problems and excused(before, found)))
     assert not found.problems, found.problems[0]
     after = load("f", found.text.encode())
     assert not after.problems
@@ -129,6 +120,7 @@ def test_any_old_document_is_migrated_once(content):
     if not isinstance(inner, dict):
         assert [problem.code for problem in found.problems] == ["rewrite-refused"]
         return
+    assume(not (found.problems and excused(before, found)))
     assert not found.problems, found.problems[0]
     after = load("f", found.text.encode())
     assert after.documents[0].value == {"apiVersion": "prodsprint/v1", **inner, "last": 1}

@@ -200,6 +200,18 @@ FORMS = {
         f"a: [{', '.join(['abcdefghi'] * 11)}] # one\n# two\nb: 1\n",
         f"a: # one\n{('  - abcdefghi' + chr(10)) * 11}# two\nb: 1\n",
     ),
+    "a text at the very end of a file without a line break": ("a: |\n  x", "a: |-\n  x\n"),
+    "a line of spaces that a text ends with": ("a: |\n  x\n    \nb: 1\n", "a: |\n  x\n    \nb: 1\n"),
+    "a comment between a key and its text goes above": ("a: # x\n # y\n z\nb: 1\n", "# x\n# y\na: z\nb: 1\n"),
+    "a text that is empty, and a comment below it": ("a:\n b: |\n # x\n c: 1\n", 'a:\n  b: ""\n  # x\n  c: 1\n'),
+    "a comment beside a dash goes above it": (
+        "a:\n  - |\n   x\n  - # b\n   c: 1\n",
+        "a:\n  - |\n    x\n  # b\n  - c: 1\n",
+    ),
+    "a document in braces, and what is below it": (
+        "{a: 1, # one\n b: 2} # two\n# three\n",
+        "# one\n# two\n# three\na: 1\nb: 2\n",
+    ),
     "characters that nobody sees are written as escapes": ('a: "b\\u202ec"\nd: "\\U000e0001"\n',) * 2,
 }
 

@@ -30,6 +30,7 @@ def _remembered() -> None:
         sa.Column("repo", text, primary_key=True),
         sa.Column("commit", text, nullable=False),
         sa.Column("signer", text, nullable=False),
+        sa.Column("name", text, nullable=False),
     )
     op.create_table(
         "files",
