@@ -282,6 +282,8 @@ class Catalog:
             return
         for follower in self.followers:
             follower.applied = applied.get(follower.identity)
+            follower.whole = follower.identity in self.compiler.lost
+        self.moved |= self.compiler.versions.keys()
         self.compiler.take()
         if any(follower.applied for follower in self.followers):
             self.snapshot = self.compiler.snapshot

@@ -18,7 +18,7 @@ from reconciler.manifest.records import Draft, FileDraft
 from reconciler.manifest.removal import digest
 from reconciler.manifest.snapshot import ProjectName, Snapshot
 from reconciler.memory import Applied, KnownFile, Remembered, Survivor
-from reconciler.recollection import Pending, adopted, history, kept_paths, memo, project_of, survived, survivor
+from reconciler.recollection import Pending, adopted, history, orphaned, memo, project_of, survived, survivor
 
 UNFOLLOWED = "is in no config repo that is followed now"
 """Why a file is kept in mind that no repo gives: what it held stays in force until a repo says that it has to go."""
@@ -37,6 +37,10 @@ class Compiler:
     pending: Pending = field(default_factory=Pending)
     changed: set[Key] = field(default_factory=set)
     """Keys that ask for something else than what ``take`` told last."""
+    gone: frozenset[str] = frozenset()
+    """Repos that are remembered and not followed any more, under that name."""
+    lost: set[str] = field(default_factory=set)
+    """Config repos whose files could not be read again: their next step has to bring all of them."""
     unsettled: bool = False
     """Whether the defaults in force are not those that everything was drafted with."""
     survivors: set[str] = field(default_factory=set)
@@ -78,6 +82,7 @@ class Compiler:
         """Remember that a step has been taken."""
         follower.note_applied(step)
         follower.applied = Applied(follower.identity, step.commit, step.signer, self._named(follower.repo))
+        follower.whole = False
         self.pending.applied[follower.identity] = follower.applied
 
     def take(self) -> frozenset[Key]:
@@ -177,7 +182,8 @@ class Compiler:
         for source in sources:
             known = self.versions.get(source, {})
             self.unread.pop(source, None)
-            fresh = {name: self._look_up(source, name) for name in known if (source, name) in self.snapshot.wanted}
+            wanted = [name for name in known if (source, name) in self.snapshot.wanted]
+            fresh = {name: self._look_up(source, name, known[name]) for name in wanted}
             self.versions[source] = fresh
             if any(fresh[name] != known[name] for name in fresh):
                 self._note(self.linker.resolved(source))
@@ -185,17 +191,21 @@ class Compiler:
     def _resolve(self, source: str, version: str) -> str | None:
         known = self.versions.setdefault(source, {})
         if version not in known:
-            known[version] = self._look_up(source, version)
+            known[version] = self._look_up(source, version, None)
         return known[version]
 
-    def _look_up(self, source: str, version: str) -> str | None:
+    def _look_up(self, source: str, version: str, known: str | None) -> str | None:
+        """The commit of a version; what is ``known`` while the mirror cannot be read."""
         try:
             found = self.drafts.mirrors.resolve(source, version)
         except (TransientError, TerminalError) as error:
             self.unread[source] = str(error)
-            found = None
+            self.unresolved.add(source)
+            return known
         if found is None:
             self.unresolved.add(source)
+        if found != known:
+            self.pending.versions[source, version] = found
         return found
 
     def forget(self, key: Key) -> None:
@@ -214,10 +224,13 @@ class Compiler:
         """Write down what has changed since the last time. Raises TransientError or TerminalError."""
         pending, self.pending = self.pending, Pending()
         pending.records, self.drafts.records = self.drafts.records, {}
-        if not pending.applied and not pending.keys and not pending.records:
+        if not (pending.applied or pending.keys or pending.records or pending.versions):
             return
         try:
             self.drafts.memory.save(self.drafts.language, memo(pending, self.snapshot, self._survivors()))
+            if self.gone:
+                self.drafts.memory.drop(self.gone)
+                self.gone = frozenset()
         except (TransientError, TerminalError):
             self.pending, self.drafts.records = pending, pending.records
             raise
@@ -235,15 +248,19 @@ class Compiler:
         Raises TransientError or TerminalError when it cannot be read.
         """
         names = {identity(repo): self._named(repo) for repo in self.repos}
-        found, gone = adopted(self.drafts.memory.load(), names)
-        if gone:
-            self.drafts.memory.drop(gone)
+        before = self.drafts.memory.load()
+        found, self.gone = adopted(before, names)
         if not found.applied:
             self.drafts.drafter.prepare()
             return ()
         self.files = {file.path: file for file in found.files}
         self.survivors = {one.identity for one in found.survivors}
+        for (source, version), commit in found.versions.items():
+            self.versions.setdefault(source, {})[version] = commit
         self._link(found)
+        if found.files != before.files or found.applied != before.applied:  # they are called otherwise now
+            self.pending.files |= self.files
+            self.pending.applied |= {one.repo: one for one in found.applied}
         self.settle()
         return found.applied
 
@@ -255,7 +272,7 @@ class Compiler:
             around = [draft for file in drafts.values() for draft in file.drafts]
             drafts |= self._fresh_or_lost(left, (*around, *survivors))
         drafts |= refused(found.files)
-        drafts |= {path: refused_file(path, "", UNFOLLOWED) for path in kept_paths(found) - drafts.keys()}
+        drafts |= {path: refused_file(path, "", UNFOLLOWED) for path in orphaned(found, drafts)}
         with uncollected(len(drafts)):
             self._note(self.linker.restore(found.applied[-1].commit, drafts, history(found, survivors)))
         self.unsettled = True
@@ -264,6 +281,7 @@ class Compiler:
         try:
             return self.drafts.fresh(files, around)
         except TransientError as error:
+            self.lost = {file.repo for file in files}
             for file in files:
                 self.files[file.path] = replace(file, blob="", why=str(error))
             return refused(self.files[file.path] for file in files)

@@ -58,6 +58,8 @@ class Follower:
     memory: ConfigMemory
     clock: Clock
     applied: Applied | None = None
+    whole: bool = False
+    """Whether the next step has to bring every file, whatever is in force."""
     noted: set[tuple[str, str]] = field(default_factory=set)
     """(kind, what about) that this daemon has left in the audit."""
 
@@ -80,15 +82,16 @@ class Follower:
         head = self.mirrors.head(self.repo.url, self.repo.branch)
         before = self.applied.commit if self.applied else ""
         unproven = self._unproven()
-        if head is None or (head == before and not unproven):
+        if head is None or (head == before and not unproven and not self.whole):
             return None
         if before and self.mirrors.rewritten(self.repo.url, before, head):
             self._rewritten(before, head)
         signer = self._signer("" if unproven else before, head)
         if head == before and self.applied is not None:
             self.applied = replace(self.applied, signer=signer)
-            return None
-        known = before if before and self._holds(before) else None
+            if not self.whole:
+                return None
+        known = before if before and not self.whole and self._holds(before) else None
         return Step(before if known else "", head, signer, self.mirrors.changes(self.repo.url, known, head))
 
     def _unproven(self) -> bool:

@@ -77,6 +77,8 @@ class Remembered:
     survivors: tuple[Survivor, ...] = ()
     granted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """What projects (``workspace/name``) may use of their quotas."""
+    versions: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The commit that each version of a source was found at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Memo:
     since: Mapping[Key, str | None] = field(default_factory=dict)
     survivors: Mapping[str, Survivor | None] = field(default_factory=dict)
     granted: Mapping[str, tuple[int, ...] | None] = field(default_factory=dict)
+    versions: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     records: Mapping[str, bytes] = field(default_factory=dict)
     """Drafts of blobs, encoded."""
 

@@ -21,6 +21,7 @@ class Pending:
     applied: dict[str, Applied] = field(default_factory=dict)
     files: dict[str, KnownFile | None] = field(default_factory=dict)
     keys: set[Key] = field(default_factory=set)
+    versions: dict[tuple[str, str], str | None] = field(default_factory=dict)
     records: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -34,6 +35,7 @@ def memo(pending: Pending, snapshot: Snapshot, survivors: Mapping[str, Survivor 
         {key: state.commit if (state := snapshot.desired.get(key)) else None for key in pending.keys},
         survivors,
         {"/".join(project): _usage(snapshot.granted.get(project)) for project in projects},
+        pending.versions,
         pending.records,
     )
 
@@ -77,9 +79,11 @@ def project_of(key: Key) -> ProjectName:
     return key.workspace, key.project
 
 
-def kept_paths(found: Remembered) -> set[str]:
-    """The files of what stays in force although its manifest has a problem."""
-    return {one.desired.path for one in found.carried if one.carry is Carry.KEPT}
+def orphaned(found: Remembered, drafts: Mapping[str, FileDraft]) -> set[str]:
+    """The files of what stays in force although no file speaks of it any more: their repo is not followed now."""
+    kept = [one for one in found.carried if one.carry is Carry.KEPT and one.desired.path not in drafts]
+    named = {(draft.workspace, draft.name) for file in drafts.values() for draft in file.drafts} if kept else set()
+    return {one.desired.path for one in kept if project_of(one.key) not in named}
 
 
 def adopted(found: Remembered, names: Mapping[str, str]) -> tuple[Remembered, frozenset[str]]:

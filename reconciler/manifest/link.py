@@ -154,13 +154,18 @@ class Linker:
             if identity[0] != PROJECT:
                 continue
             left = self._left(identity, changes, named.get(identity, ()))
-            removed = [state.key for state in left if not repo or link.ownership.repo(state.path) == repo]
+            removed = [state.key for state in left if not repo or self._of(state.path, repo, changes)]
             if removed:
                 project = (identity[1], identity[2])
                 gone += removed
                 (whole if len(left) == sum(1 for _ in link.inforce.states(project)) else shrunk).append(project)
         before = link.inforce.population(repo)
         return Removals(tuple(sorted(gone)), tuple(whole), tuple(shrunk), before)
+
+    def _of(self, path: str, repo: str, changes: Changes) -> bool:
+        """Whether a repo answers for what a file asked for: it is the file's, or that is gone and it has the document now."""
+        here = self._link.ownership.repo(path) == repo
+        return here or (path not in changes and path not in self._link.register.files)
 
     def _left(self, identity: Identity, changes: Changes, fresh: Iterable[Draft]) -> list[DesiredState]:
         """The desired states in force that the documents of a name would not ask for any more."""

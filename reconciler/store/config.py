@@ -19,7 +19,7 @@ from reconciler.store import chain, outbox
 from reconciler.store.chain import Origin
 from reconciler.store.database import Database
 from reconciler.store.group import GroupCommit
-from reconciler.store.tables import applied, carried, drafts, files, granted, since, survivors
+from reconciler.store.tables import applied, carried, drafts, files, granted, since, survivors, versions
 
 V = TypeVar("V")
 AT_ONCE = 500
@@ -52,6 +52,7 @@ class SqlConfigMemory:
                     for identity, path, record in connection.execute(select(survivors))
                 ),
                 {project: tuple(json.loads(usage)) for project, usage in connection.execute(select(granted))},
+                {(source, name): commit for source, name, commit in connection.execute(select(versions))},
             )
 
     def records(self, language: str, blobs: Iterable[str] | None = None) -> dict[str, bytes]:
@@ -77,6 +78,7 @@ class SqlConfigMemory:
             _replace(connection, since, _texts(memo.since), lambda commit: (commit,), keyed=True)
             _replace(connection, survivors, memo.survivors, lambda one: (one.identity, one.path, one.record))
             _replace(connection, granted, memo.granted, lambda usage: (json.dumps(usage),), keyed=True)
+            _resolved(connection, memo.versions)
             records = {blob: (blob, language, data) for blob, data in memo.records.items()}
             _replace(connection, drafts, records, lambda row: row)
 
@@ -137,6 +139,16 @@ def _replace(
     ]
     if rows:
         connection.execute(insert(table), rows)
+
+
+def _resolved(connection: Connection, found: Mapping[tuple[str, str], str | None]) -> None:
+    if not found:
+        return
+    mine = (versions.c.source == bindparam("of"), versions.c.version == bindparam("named"))
+    connection.execute(delete(versions).where(*mine), [{"of": source, "named": name} for source, name in found])
+    rows = [{"source": s, "version": name, "commit": commit} for (s, name), commit in found.items() if commit]
+    if rows:
+        connection.execute(insert(versions), rows)
 
 
 def _carried_row(one: Carried) -> tuple[object, ...]:

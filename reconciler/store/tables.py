@@ -184,6 +184,14 @@ granted = Table(
     Column("usage", Text, nullable=False),
 )
 
+versions = Table(
+    "versions",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("commit", Text, nullable=False),
+)
+
 drafts = Table(
     "drafts",
     metadata,

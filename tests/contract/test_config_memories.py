@@ -51,6 +51,7 @@ def test_what_was_saved_is_loaded_as_it_was(memory):
         {SHOP: "e" * 40},
         {"Workspace/acme/acme": Survivor("Workspace/acme/acme", "w.prodsprint.yaml", b"draft")},
         {"acme/shop": (1, 2, 3)},
+        {("/shop.git", "v1"): "f" * 40, ("/shop.git", "v2"): None},
         {"b" * 40: b"\0record"},
     )
     memory.save("1", memo)
@@ -61,6 +62,7 @@ def test_what_was_saved_is_loaded_as_it_was(memory):
     assert found.since == {SHOP: "e" * 40}
     assert found.survivors == (memo.survivors["Workspace/acme/acme"],)
     assert found.granted == {"acme/shop": (1, 2, 3)}
+    assert found.versions == {("/shop.git", "v1"): "f" * 40}
     assert memory.records("1") == {"b" * 40: b"\0record"}
 
 

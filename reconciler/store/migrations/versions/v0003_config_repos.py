@@ -64,6 +64,12 @@ def _remembered() -> None:
         sa.Column("usage", text, nullable=False),
     )
     op.create_table(
+        "versions",
+        sa.Column("source", text, primary_key=True),
+        sa.Column("version", text, primary_key=True),
+        sa.Column("commit", text, nullable=False),
+    )
+    op.create_table(
         "drafts",
         sa.Column("blob", text, primary_key=True),
         sa.Column("language", text, nullable=False),
@@ -88,5 +94,5 @@ def _rewrite(name: str, identity: Sequence[str], column: str) -> None:
 
 def downgrade() -> None:
     """Drop the tables; what was rewritten stays as it is."""
-    for table in ("drafts", "granted", "survivors", "since", "carried", "files", "applied"):
+    for table in ("drafts", "versions", "granted", "survivors", "since", "carried", "files", "applied"):
         op.drop_table(table)
