@@ -18,7 +18,7 @@ from reconciler.manifest.records import Draft, FileDraft
 from reconciler.manifest.removal import digest
 from reconciler.manifest.snapshot import ProjectName, Snapshot
 from reconciler.memory import Applied, KnownFile, Remembered, Survivor
-from reconciler.recollection import Pending, adopted, history, orphaned, memo, project_of, survived, survivor
+from reconciler.recollection import Pending, adopted, history, memo, orphaned, project_of, survived, survivor
 
 UNFOLLOWED = "is in no config repo that is followed now"
 """Why a file is kept in mind that no repo gives: what it held stays in force until a repo says that it has to go."""

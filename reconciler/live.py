@@ -88,7 +88,7 @@ class Live:
         view = self._view(key)
         if view is None:
             return None
-        error, away = self.errors.get(key), self.catalog.away()
+        error, away = self.errors.get(key), self.catalog.away(key)
         before = _trouble(error)
         after = (Waiting("ConfigRepo", away, "whoever runs that repo", None, None),) if away else ()
         return replace(view, waiting=(*before, *view.waiting, *after)) if before or after else view

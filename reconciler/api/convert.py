@@ -14,7 +14,7 @@ from reconciler.core.desired import Component, Release
 from reconciler.core.digest import canonical, revision_of
 from reconciler.core.observed import Backend, Instance, Traffic
 from reconciler.core.state import Action, Attempt, Condition, Pause, Plan, Quarantine, Rollout, Scale
-from reconciler.core.view import EnvironmentView
+from reconciler.core.view import EnvironmentView, waiting_for
 from reconciler.core.waiting import Waiting
 from reconciler.ports import AuditEntry, ChainReport, Delivery
 
@@ -41,7 +41,7 @@ def environment(view: EnvironmentView) -> v1.Environment:
         problem=view.problem,
         generation=state.generation,
         revision=state.revision,
-        waiting_for=view.waiting[0].message if view.waiting else "",
+        waiting_for=waiting_for(view),
     )
 
 

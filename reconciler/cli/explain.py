@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,11 @@ EXAMPLES = """examples:
 The first lists the environments in this folder and the kinds of documents; then every field of an environment with where it
 comes from; one field, with the layers that it overrides; what a field means; the fields of a kind.
 From near to far: environment, component, project, named Target, workspace, built-in. Variables of services are not shown."""
+
+
+NAMED = 5
+"""Environments or fields that are named where any of them may be meant."""
+COMPONENT = re.compile(r"components\.[^.]+\.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +67,11 @@ def _key(args: argparse.Namespace) -> int:
         key = Key.parse(client.key(args.subject))
     except argparse.ArgumentTypeError as error:
         raise CommandError(str(error)) from None
+    files = scope.here([args.file], alone=False).tree.files
     try:
-        files = scope.here([args.file], alone=False).tree.files
         rows = explain({path: content for path, (_, content) in files.items()}, key)
     except UnknownKeyError as error:
-        raise CommandError(str(error.args[0])) from None
+        raise CommandError(f"{error.args[0]}{_near(files, key)}") from None
     if args.field is not None:
         rows = tuple(_chosen(rows, args.field, key))
     if args.output != "table":
@@ -77,15 +84,37 @@ def _key(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _near(files: Mapping[str, tuple[str, bytes]], key: Key) -> str:
+    """The environments that may be meant by one that is not there: of that name elsewhere, else spelled nearly so."""
+    from reconciler.manifest.drafter import Drafter  # noqa: PLC0415
+
+    drafted = Drafter().draft((path, *file) for path, file in files.items())
+    known = {one for file in drafted for draft in file.draft.drafts for one in draft.keys}
+    if key in known:
+        return ""
+    same = sorted(str(one) for one in known if (one.project, one.environment) == (key.project, key.environment))
+    near = same[:NAMED] or difflib.get_close_matches(str(key), sorted(map(str, known)), 1, 0.8)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
 def _chosen(rows: Sequence[Row], field: str, key: Key) -> list[Row]:
     """The rows of a field, or of those in it; ``environments.`` in front, as in the reference, does no harm."""
     name = field.removeprefix("environments.")
     found = [row for row in rows if row.path == name] or [row for row in rows if row.path.startswith(f"{name}.")]
     if not found:
-        from reconciler.manifest.problem import meant  # noqa: PLC0415
-
-        raise CommandError(f"{key} has no field `{field}`. {meant(name, [row.path for row in rows])}")
+        raise CommandError(f"{key} has no field `{field}`. {_hint(name, [row.path for row in rows], key)}")
     return found
+
+
+def _hint(name: str, known: Sequence[str], key: Key) -> str:
+    """What to ask instead: the field of that name in a component, else the nearest one."""
+    parts = dict.fromkeys(found[0] for path in known if (found := COMPONENT.match(path)))
+    own = [part + name for part in parts if any(f"{path}.".startswith(f"{part}{name}.") for path in known)]
+    blocks = {path.rpartition(".")[0] for path in known} - {""}
+    near = own[:NAMED] or difflib.get_close_matches(name, sorted({*known, *blocks}), 1)
+    return (
+        f"Did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else f"`prodsprint explain {key}` lists them"
+    )
 
 
 def _chain(key: Key, row: Row) -> str:

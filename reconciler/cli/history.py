@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from prodsprint.v1 import Attempt, ListAttemptsRequest
+from prodsprint.v1 import Attempt, GetEnvironmentRequest, ListAttemptsRequest
 
 from reconciler.cli import output
 from reconciler.cli.client import add_connection, add_key, connect
 from reconciler.cli.exit_codes import ExitCode
+from reconciler.cli.why import ending
 
 SUMMARY = "list what was released, and how each attempt ended"
 EXAMPLES = """example:
@@ -40,8 +41,11 @@ def run(args: argparse.Namespace) -> int:
     with connect(args) as client:
         request = ListAttemptsRequest(key=args.key, page_size=args.limit)
         attempts = client.call(client.status.ListAttempts, request).attempts
+        one = client.call(client.status.GetEnvironment, GetEnvironmentRequest(key=args.key)).environment
     wide = ("revision", "commit", "digest")
     output.show(args.output, attempts, row, lambda one: str(one.attempt), wide=wide, empty="no attempt has ended yet")
+    if args.output in {"table", "wide"} and ending(one):
+        output.write("\n" + output.wrap(ending(one), output.columns()))
     return ExitCode.OK
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import grpc
-from prodsprint.v1 import GetStateRequest
+from prodsprint.v1 import Environment, GetStateRequest, ListEnvironmentsRequest
 
-from reconciler.cli.client import CommandError, connect
+from reconciler.cli.client import Client, CommandError, connect
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.preview import STATE
 from reconciler.core.components import parts
-from reconciler.core.desired import DesiredState
+from reconciler.core.desired import DesiredState, Key, OnDelete
+from reconciler.manifest.inforce import ports
 from reconciler.manifest.meaning import Version
 from reconciler.manifest.prospect import stand_in
 
+PAGE = 1000
+"""Environments that a daemon lists at once."""
 Known = tuple[str, str]
 """State and observation as JSON."""
 
@@ -30,22 +33,61 @@ def concerned(desired: Collection[DesiredState]) -> list[str]:
 
 def states(args: argparse.Namespace, keys: Iterable[str]) -> tuple[dict[str, Known], str]:
     """What is known of each key that the daemon has; or why no daemon can be asked."""
-    found: dict[str, Known] = {}
     try:
         with connect(args) as client:
-            for key in keys:
-                try:
-                    answer = client.call(client.status.GetState, GetStateRequest(key=key))
-                except grpc.RpcError as error:
-                    if error.code() is grpc.StatusCode.NOT_FOUND:
-                        continue
-                    raise
-                found[key] = (answer.state, answer.observed)
+            return {key: known for key in keys if (known := _state(client, key))}, ""
     except CommandError as error:
         if error.exit_code is not ExitCode.UNREACHABLE:
             raise
         return {}, str(error)
-    return found, ""
+
+
+def _state(client: Client, key: str) -> Known | None:
+    try:
+        answer = client.call(client.status.GetState, GetStateRequest(key=key))
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            return None
+        raise
+    return answer.state, answer.observed
+
+
+def _listed(client: Client) -> Iterator[Environment]:
+    token = ""
+    while True:
+        page = client.call(client.status.ListEnvironments, ListEnvironmentsRequest(page_size=PAGE, page_token=token))
+        yield from page.environments
+        token = page.next_page_token
+        if not token:
+            return
+
+
+def _served(client: Client, keys: Iterable[str]) -> Iterator[DesiredState]:
+    """What serves for each of some keys."""
+    for known in filter(None, (_state(client, key) for key in keys)):
+        stable = STATE.validate_json(known[0]).stable
+        if stable is not None:
+            yield stable.desired
+
+
+def left_ports(args: argparse.Namespace, desired: Mapping[Key, DesiredState]) -> dict[int, Key]:
+    """Ports that still belong to what a daemon serves and git asks for no more, neither now nor with ``desired``."""
+    with connect(args) as client:
+        left = [one.key for one in _listed(client) if not one.HasField("desired") and one.HasField("stable")]
+        gone = (key for key in left if Key.parse(key) not in desired)
+        return {port: state.key for state in _served(client, gone) for port in ports(state)}
+
+
+def held(args: argparse.Namespace, removal: str) -> dict[Key, OnDelete]:
+    """The keys that a daemon in reach holds until the removal of this digest is approved, as they were released."""
+    try:
+        with connect(args) as client:
+            keys = [one.key for one in _listed(client) if f"removal: {removal}, " in one.problem]
+            return {state.key: state.on_delete for state in _served(client, keys)}
+    except CommandError as error:
+        if error.exit_code is not ExitCode.UNREACHABLE:
+            raise
+        return {}
 
 
 def commits(known: Known) -> dict[Version, str]:

@@ -22,9 +22,9 @@ With a daemon in reach the plan starts from what it observes; without one, from 
 in the service repos. Exit code 1: a problem; 2 with --detailed-exitcode: something would change; 3: a gate denies it.
 
 --rev plans what merging a commit would change, compared with where it leaves the default branch, or with --base; the exit
-code is 1 for a problem that it brings, and 3 also for removals over the budget that nobody has approved. --explain says what
-happens from one commit to another, and asks no daemon. Paths then name files or folders in the git repo, and what is broken
-in the older commit is taken for not there."""
+code is 1 for a problem that it brings, and 3 also for removals over the budget and for ports that something without a
+manifest still has. --explain says what happens from one commit to another, and asks no daemon. Paths then name files or
+folders in the git repo, and what is broken in the older commit is taken for not there."""
 FORMATS = (*output.PLAIN_FORMATS, "markdown")
 
 

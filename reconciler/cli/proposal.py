@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.cli import observed, output, preview, told
+from reconciler.cli.approved import Ask, Removed, explained
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.cli.lookup import commits_of
 from reconciler.cli.revisions import Revisions
@@ -16,6 +17,7 @@ from reconciler.config_repos import RemovalBudget
 from reconciler.core.desired import DesiredState, Key
 from reconciler.core.digest import short
 from reconciler.core.units import format_percent
+from reconciler.manifest.inforce import ports
 from reconciler.manifest.meaning import Change, Meaning, Version, located, meaning, versions
 from reconciler.manifest.prospect import Prospect
 from reconciler.manifest.snapshot import Snapshot
@@ -24,6 +26,8 @@ MOST_PLANNED = 100
 """Environments that are planned in detail; of others it is said what changes."""
 BUDGET = RemovalBudget()
 NOT_OBSERVED = "The observed state is unknown ({why}): what changes is shown, and not how the daemon would get there."
+NO_DAEMON = "no daemon was in reach"
+"""What a comment says of it: what is where on this machine is nobody's business there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def explain(args: argparse.Namespace) -> int:
     revisions = Revisions.of(paths[0])
     folders = revisions.within(paths)
     one, other = (revisions.commit(revision) for revision in args.explain)
-    found = _compared(revisions, one, other, folders)
+    found = _compared(revisions, one, other, folders, lambda _removal: {})
     if args.output == "markdown":
         output.write(told.comment(found.meaning, f"{found.title}.", found.notes))
     elif args.output == "table":
@@ -59,8 +63,8 @@ def explain(args: argparse.Namespace) -> int:
     return ExitCode.OK if found.meaning.nothing or not args.detailed_exitcode else ExitCode.CHANGES
 
 
-def _compared(revisions: Revisions, one: str, other: str, folders: tuple[str, ...]) -> Compared:
-    """``one`` may be empty: a commit that nothing was before."""
+def _compared(revisions: Revisions, one: str, other: str, folders: tuple[str, ...], ask: Ask) -> Compared:
+    """``one`` may be empty: a commit that nothing was before. ``ask`` knows what a daemon holds."""
     prospect = Prospect(allows=BUDGET.allows)
     if one:
         before = prospect.go(one, revisions.tree(one))
@@ -69,10 +73,18 @@ def _compared(revisions: Revisions, one: str, other: str, folders: tuple[str, ..
         before, after = Prospect().snapshot, prospect.go(other, revisions.tree(other))
     commits, notes = commits_of(versions(before, after))
     found = told.narrowed(meaning(before, after, commits, prospect.held), folders)
+    found = explained(found, Removed(revisions, other, before, after, ask))
     if found.held:
-        share = format_percent(round(BUDGET.share * 10_000))
-        notes.append(f"The budget of removals is the default one: {BUDGET.count} projects, {share} of all.")
+        notes.append(_budget())
     return Compared(one, other, after, found, commits, tuple(notes))
+
+
+def _budget() -> str:
+    share = format_percent(round(BUDGET.share * 10_000)).replace("%", " %")
+    return (
+        f"The budget of removals is the default one: at most {BUDGET.count} projects at once, and of more than one at most "
+        f"{share} of all; one alone may always go, unless it is the last."
+    )
 
 
 def _write(lines: Sequence[str]) -> None:
@@ -94,13 +106,15 @@ class Proposal:
     unchanged: int
     observed: bool
     """Whether a daemon has told what it observes."""
+    blocked: Mapping[str, str]
+    """Why a daemon would not begin with a key."""
 
     @property
     def exit_code(self) -> ExitCode:
         """Problems, else denied or held, else nothing special."""
         if self.compared.meaning.brought:
             return ExitCode.ERROR
-        denied = self.compared.meaning.held or any(one.denied for one in self.previews.values())
+        denied = self.compared.meaning.held or self.blocked or any(one.denied for one in self.previews.values())
         return ExitCode.DENIED if denied else ExitCode.OK
 
 
@@ -111,7 +125,7 @@ def propose(args: argparse.Namespace) -> int:
     folders = revisions.within(paths)
     commit = revisions.commit(args.rev)
     base, words = _base(revisions, commit, args.base)
-    compared = _compared(revisions, base, commit, folders)
+    compared = _compared(revisions, base, commit, folders, lambda removal: observed.held(args, removal))
     found = _planned(args, compared, words)
     _show(found, args.output)
     if found.exit_code is ExitCode.OK and args.detailed_exitcode and not compared.meaning.nothing:
@@ -140,6 +154,7 @@ def _planned(args: argparse.Namespace, compared: Compared, base: str) -> Proposa
     detailed = sorted(changed, key=lambda one: (not one.release, one.subject))[:MOST_PLANNED]
     wanted = {one.subject: compared.after.desired[Key.parse(one.subject)] for one in detailed}
     states, why = observed.states(args, observed.concerned(wanted.values()))
+    blocked = {} if why or not changed else _blocked(args, compared, changed)
 
     def desired(key: Key) -> DesiredState | None:
         state, known = compared.after.desired.get(key), states.get(str(key))
@@ -148,18 +163,31 @@ def _planned(args: argparse.Namespace, compared: Compared, base: str) -> Proposa
 
     around = preview.Around(states, desired)
     previews, notes = {}, []
-    for subject in sorted(wanted) if not why else ():
+    for subject in sorted(wanted.keys() - blocked.keys()) if not why else ():
         state = desired(Key.parse(subject))
         if state is not None and observed.complete(state):
             previews[subject] = preview.preview(state, around, clock)
         else:
             notes.append(f"{subject} is not planned: the commit of its version is not known.")
+    notes += [f"{subject} is not planned: {reason}." for subject, reason in blocked.items()]
     if why:
-        notes.append(NOT_OBSERVED.format(why=why))
+        notes.append(NOT_OBSERVED.format(why=NO_DAEMON if args.output == "markdown" else why))
     elif len(changed) > len(detailed):
         notes.append(f"{output.count(len(changed) - len(detailed), 'more environment')} not planned in detail.")
     unchanged = len(compared.after.desired) - len(changed)
-    return Proposal(compared, base, (*notes, *compared.notes), previews, unchanged, not why)
+    return Proposal(compared, base, (*notes, *compared.notes), previews, unchanged, not why, blocked)
+
+
+def _blocked(args: argparse.Namespace, compared: Compared, changed: Sequence[Change]) -> dict[str, str]:
+    """Keys that ask for a port which the daemon has not been freed of."""
+    left = observed.left_ports(args, compared.after.desired)
+    found = {}
+    for one in changed:
+        for port in ports(compared.after.desired[Key.parse(one.subject)]):
+            if port in left:
+                free = f"choose another port, or free it with `prodsprint release retire {left[port]}`"
+                found[one.subject] = f"held: port {port} belongs to {left[port]} still; {free}"
+    return found
 
 
 def _show(found: Proposal, form: str) -> None:
@@ -205,6 +233,7 @@ def _data(found: Proposal) -> dict[str, object]:
         **told.as_data(compared.meaning),
         "unchanged": found.unchanged,
         "plans": plans,
+        "blocked": dict(found.blocked),
         "steps": {one.subject: preview.step_data(_desired(found, one)) for one in _stepping(found)},
         "notes": list(found.notes),
     }

@@ -104,6 +104,14 @@ class Revisions:
             return None
         return str(base) if base else None
 
+    def parent(self, commit: str) -> str:
+        """The first parent of a commit (full id); empty when it has none, or it is not here."""
+        try:
+            parents = self.repo[commit].peel(pygit2.Commit).parent_ids
+        except TROUBLE:
+            return ""
+        return str(parents[0]) if parents and parents[0] in self.repo else ""
+
     # --- paths ---
 
     def within(self, paths: Sequence[Path]) -> tuple[str, ...]:

@@ -79,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.manifest.drafter import Drafter  # noqa: PLC0415  # heavy: only this verb needs it
 
     drafter = Drafter()
-    if not settings.data_dir.exists():  # the first start: every manifest has to be read, so that help is called for early
+    if (
+        not settings.data_dir.exists()
+    ):  # the first start: every manifest has to be read, so that help is called for early
         drafter.prepare()
     from reconciler.daemon import Daemon  # noqa: PLC0415
 

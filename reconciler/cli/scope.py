@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from reconciler.cli.files import Reading, read
 from reconciler.cli.revisions import Revisions, below
 from reconciler.manifest.prospect import Tree
 from reconciler.source.trees import ALMOST
+
+DECLARES = re.compile(rb"""^\s*["']?kind["']?\s*:\s*["']?(Workspace|Target)\b""", re.MULTILINE)
+"""A document that others refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,19 @@ def here(paths: Sequence[Path], *, alone: bool) -> Scope:
         if not any(os.path.realpath(path) == top for path in paths):
             _surround(reading, repo, top)
     return Scope(reading.tree(), mine.__contains__, f"the work tree {repo.workdir}" if repo else "")
+
+
+def untracked(tree: Tree, paths: Sequence[Path]) -> list[str]:
+    """Files around ``paths``, none of ``tree``, with a Workspace or Target that git has not been told of."""
+    repo = _work_tree(paths[0])
+    if repo is None or not repo.workdir:
+        return []
+    seen = {os.path.realpath(path) for path in (*tree.files, *tree.refused)}
+    around = Reading(seen=seen)
+    top = os.path.realpath(repo.workdir)
+    around.below(os.path.relpath(top))
+    found = (path for path, content in around.content.items() if DECLARES.search(content))
+    return sorted(path for path in found if not repo.path_is_ignored(os.path.relpath(path, top)))
 
 
 def _work_tree(path: Path) -> pygit2.Repository | None:

@@ -10,6 +10,7 @@ from prodsprint.v1 import Environment, GetEnvironmentRequest, ListEnvironmentsRe
 from reconciler.cli import output
 from reconciler.cli.client import Client, add_connection, add_key, connect
 from reconciler.cli.exit_codes import ExitCode
+from reconciler.core.trouble import told
 from reconciler.core.units import percent_words
 
 SUMMARY = "show what every environment is doing"
@@ -18,7 +19,16 @@ EXAMPLES = """examples:
   prodsprint status checkout/prod -w
   prodsprint status -o json | jq '.[].health_status'
 
+SYNC    Synced: what runs is what git asks for; OutOfSync: it is on the way there, or barred
+        Stalled: the manifest has a problem or its removal is held, so the last good stays in force
+        Unknown: not looked at yet, or git asks for nothing
+HEALTH  Healthy; Progressing: a rollout goes on; Suspended: it waits for a person; Degraded: instances are not ready
+        Missing: nothing runs; Unknown: it cannot be observed
+
 exit code 6: an environment that was asked for is Degraded"""
+
+STALLED = ("ManifestProblem", "RemovalHeld")
+"""Reasons of Stalled for which what is in force is not what git holds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,11 +73,12 @@ def _print(client: Client, args: argparse.Namespace) -> list[Environment]:
 
 def _problems(client: Client, key: str | None, found: list[Environment]) -> list[str]:
     """What is wrong with manifests; without a key also with the config repo, and with those that name no environment."""
-    known = [f"{one.key}: {one.problem}" for one in found if one.problem]
+    known = [f"{one.key}: {told(one.problem)}" for one in found if one.problem]
     if key:
         return known
     others = client.call(client.status.ListEnvironments, ListEnvironmentsRequest(page_size=1)).problems
-    return [*known, *(one for one in others if not any(one in problem for problem in known))]
+    seen = [one.problem for one in found if one.problem]
+    return [*known, *(told(one) for one in others if not any(one in problem for problem in seen))]
 
 
 def environments(client: Client, workspace: str, one: str | None) -> list[Environment]:
@@ -93,7 +104,7 @@ def row(one: Environment) -> Mapping[str, str]:
         "key": one.key,
         "serves": one.stable.version or "-",
         "wanted": one.desired.version,
-        "sync": one.sync_status,
+        "sync": sync(one),
         "health": one.health_status,
         "ready": f"{ready}/{len(serving)}" if serving else "",
         "rollout": _rollout(one),
@@ -102,6 +113,12 @@ def row(one: Environment) -> Mapping[str, str]:
         "endpoints": " ".join(instance.endpoint for instance in serving),
         "waiting for": one.waiting_for,
     }
+
+
+def sync(one: Environment) -> str:
+    """Whether it is where git asks it to be, or stays where it was because nobody can tell what git asks."""
+    stalled = any(each.type == "Stalled" and each.reason in STALLED for each in one.conditions)
+    return "Stalled" if stalled and not one.HasField("rollout") else one.sync_status
 
 
 def _rollout(one: Environment) -> str:

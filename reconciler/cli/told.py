@@ -124,9 +124,11 @@ def _problems(title: str, problems: Sequence[Problem]) -> Iterator[str]:
 def _held(held: Held) -> Iterator[str]:
     names = listed(["/".join(project) for project in sorted(held.projects)])
     removals = held.removals
+    whole = f"{len(removals.projects)} of {removals.before} projects"
+    what = whole if removals.projects else output.count(len(removals.keys), "environment")
     yield (
-        f"held: it removes {len(removals.projects)} of {removals.before} projects ({names}), more than the budget allows. "
-        "They stay in force until each of their workspaces has this document, with a reason:"
+        f"held: it removes {what} ({names}), more than the budget allows. They stay in force until a later commit gives each "
+        "of their workspaces this document, with a reason:"
     )
     yield from (f"  {line}" for line in approvals(held))
 

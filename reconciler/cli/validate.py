@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli import output
 from reconciler.cli.exit_codes import ExitCode
+from reconciler.core.text import printable
 
 if TYPE_CHECKING:
     from reconciler.cli.scope import Scope
@@ -61,11 +62,14 @@ def _validate(args: argparse.Namespace) -> int:
     if args.output != "table":
         output.data([as_data(one) for one in problems], args.output)
     elif problems:
-        output.write("\n".join(str(one) for one in problems))
+        lines = (output.wrap(str(one), output.columns(), 4) for one in problems)
+        output.write("\n".join((*lines, _counted(problems))))
     else:
         keys = sorted(key for key, state in snapshot.desired.items() if asked.mine(state.path))
         output.write(_fine(sum(map(asked.mine, snapshot.files)), keys))
     _others(len(snapshot.problems) - len(problems), asked)
+    if problems and args.rev is None and not args.alone:
+        _unseen(scope.untracked(asked.tree, paths))
     return ExitCode.ERROR if problems else ExitCode.OK
 
 
@@ -80,6 +84,21 @@ def _fine(files: int, keys: Sequence[Key]) -> str:
     names = ", ".join(map(str, keys[:NAMED])) + (f" and {len(keys) - NAMED:,} more" if len(keys) > NAMED else "")
     environments = output.count(len(keys), "environment")
     return f"fine: {output.count(files, 'file')}, {environments}" + (f" ({names})" if keys else "")
+
+
+def _counted(problems: Sequence[Problem]) -> str:
+    files = output.count(len({one.place.file for one in problems}), "file")
+    return f"{output.count(len(problems), 'problem')} in {files}"
+
+
+def _unseen(files: Sequence[str]) -> None:
+    """Say which documents may be missed, and are no part of a commit yet."""
+    for file in files[:NAMED]:
+        sys.stderr.write(
+            f"{printable(file)} does not count here, since git does not track it: 'git add' it if it is to\n"
+        )
+    if len(files) > NAMED:
+        sys.stderr.write(f"{output.count(len(files) - NAMED, 'more file')} that git does not track\n")
 
 
 def _others(number: int, asked: Scope) -> None:

@@ -102,6 +102,25 @@ def follow(draft: Draft) -> None:
     draft.say("settings.changed", f"settings of {version_of(new)} follow commit {new.commit[:12]}")
 
 
+def tell_kept_rules(draft: Draft) -> None:
+    """Say that a newer commit's steps and analysis are for the next release, while the one in progress keeps its own."""
+    rollout, desired = draft.state.rollout, draft.inputs.desired
+    if rollout is None or desired is None or rollout.phase is not Phase.STEPPING:
+        return
+    old = rollout.release.desired
+    differs = {
+        "steps": desired.strategy.steps != old.strategy.steps,
+        "deadlines": desired.strategy != replace(old.strategy, steps=desired.strategy.steps),
+        "analysis": desired.analysis != old.analysis,
+    }
+    names = [name for name, new in differs.items() if new]
+    if not names or rollout.kind is RolloutKind.ROLLBACK or release_digest(desired) != rollout.release.digest:
+        return
+    own = " → ".join(percent_words(step.weight) for step in plan.steps_of(rollout, draft.state.stable))
+    words = f"the {' and '.join(names)} of commit {desired.commit[:12]} are for the next release"
+    draft.wait("NextRelease", f"{words}: this one goes on by {own}, as it began", "nobody: or abort this one")
+
+
 def finish(draft: Draft) -> None:
     """End an attempt once the observation shows that nothing of it is left to do."""
     rollout, observed = draft.state.rollout, draft.inputs.observed

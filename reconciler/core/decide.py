@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.core import attempt, plan, retire, rollout
+from reconciler.core import attempt, lastgood, plan, retire, rollout
 from reconciler.core.components import version_of
 from reconciler.core.condition import false, merge, true
 from reconciler.core.digest import release_digest, short
@@ -17,6 +17,7 @@ from reconciler.core.observed import InstanceStatus, Observed
 from reconciler.core.outcome import Done, Outcome, RequeueAfter
 from reconciler.core.requests import answer_requests
 from reconciler.core.state import Condition, ConditionStatus, ConditionType, Phase, Rollout, SetRoute, retired
+from reconciler.core.trouble import Trouble, kind, lasting, told
 from reconciler.core.waiting import Waiting
 
 SETTLING = 0.1
@@ -31,6 +32,7 @@ def decide(inputs: Inputs) -> Decision:
     """Decide on one key. Pure: the same inputs give the same decision, anywhere."""
     draft = Draft(inputs, inputs.state)
     _unobserved(draft)
+    lastgood.notice(draft)  # 0. whether the manifest was broken or mended
     rollout.observe_traffic(draft)  # 1. what the router has confirmed
     attempt.finish(draft)  # 2. an attempt with nothing left to do ends
     attempt.follow(draft)  # 3. one in progress takes newer settings that are no part of its release
@@ -39,6 +41,8 @@ def decide(inputs: Inputs) -> Decision:
     _expire(draft)  # 6. what verbs left behind ends
     retire.retire(draft)  # 7. what is to be taken out of service goes on going
     attempt.begin(draft)  # 8. a new attempt, if gates allow
+    attempt.tell_kept_rules(draft)
+    lastgood.wait(draft)
     _plan(draft)  # 9. the actions that the state asks for, under a new generation if they changed
     due = _due(draft)  # 10. which of them may be done now
     _conditions(draft, due)  # 11. what is true of the key
@@ -106,7 +110,7 @@ def _conditions(draft: Draft, due: plan.Due) -> None:
 def _ready(draft: Draft) -> Condition:
     state, desired = draft.state, draft.inputs.desired
     if draft.inputs.problem:
-        return false(ConditionType.READY, "ManifestProblem", draft.inputs.problem)
+        return false(ConditionType.READY, *_problem(draft.inputs.problem))
     if desired is None:
         return _unasked(draft)
     digest = release_digest(desired)
@@ -120,10 +124,17 @@ def _ready(draft: Draft) -> Condition:
     return false(ConditionType.READY, "Pending", f"{version_of(desired)} is not released yet")
 
 
+def _problem(problem: str) -> tuple[str, str]:
+    """Reason and message that stay the same while only what others do about it is worded anew."""
+    what = kind(problem)
+    words = lasting(problem) if what is Trouble.MANIFEST else told(problem)
+    return "ManifestProblem" if what is Trouble.REVISION else what, words
+
+
 def _unasked(draft: Draft) -> Condition:
     going = draft.state.retirement
     if going is not None:
-        return false(ConditionType.READY, "Retiring" if going.ended is None else "Retired", going.reason)
+        return false(ConditionType.READY, "Retiring" if going.ended is None else "Retired", retire.ending(going))
     if draft.inputs.tombstone is not None:
         return false(ConditionType.READY, "Tombstone", f"{retire.kept(draft)} ({retire.WHO})")
     return false(ConditionType.READY, "NoManifest", "no manifest asks for this key; what runs is left as it is")
@@ -157,6 +168,8 @@ def _stalled(draft: Draft) -> tuple[Condition, ...]:
     current = draft.state.rollout
     if current is not None and current.held is not None:
         return (true(ConditionType.STALLED, "Held", current.reason),)
+    if lastgood.stalls(draft.inputs.problem, draft.inputs.desired):
+        return (true(ConditionType.STALLED, *_problem(draft.inputs.problem)),)
     first = next((one for one in draft.waiting if one.condition == "Quarantine"), None)
     if current is None and first is not None:
         return (true(ConditionType.STALLED, "Quarantined", first.message),)

@@ -90,6 +90,13 @@ def _end(draft: Draft) -> None:
     draft.say("environment.retired", message, going.who, version=version, reason=going.reason)
 
 
+def ending(going: Retirement) -> str:
+    """Who takes a key out of service and why, or did so; the reason of a person's verb says it itself."""
+    if going.who != DAEMON:
+        return going.reason
+    return f"{'being retired' if going.ended is None else 'retired'} by {going.who}: {going.reason}"
+
+
 def _say_what_stays(draft: Draft) -> None:
     stable = draft.state.stable
     if draft.inputs.tombstone is not None and draft.state.retirement is None and draft.unasked and stable is not None:
@@ -100,4 +107,4 @@ def kept(draft: Draft) -> str:
     """The sentence on a key that goes on serving although its manifest is gone."""
     stable = draft.state.stable
     runs = f"{version_of(stable.desired)} goes on serving" if stable else "what runs is left as it is"
-    return f"{removal(draft)}; {runs}"
+    return f"{removal(draft)}; {runs}, as onDelete: keep says"

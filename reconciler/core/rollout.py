@@ -93,7 +93,25 @@ def _analysis(draft: Draft, rollout: Rollout) -> Analysis | None:
     if rollout.kind is RolloutKind.ROLLBACK or not draft.inputs.ticks:
         return None
     steps, policy = plan.steps_of(rollout, draft.state.stable), rollout.release.desired.analysis
-    return analyse(policy, steps, rollout.step, draft.inputs.ticks, rollout.control, draft.now, draft.inputs.progress)
+    found = analyse(policy, steps, rollout.step, draft.inputs.ticks, rollout.control, draft.now, draft.inputs.progress)
+    if _uncompared(draft, rollout) and found.verdict in {Verdict.INCONCLUSIVE, Verdict.NO_DATA}:
+        return replace(found, reason=_by_health(draft, rollout, found.dwell))  # no number of requests is waited for
+    return found
+
+
+def _uncompared(draft: Draft, rollout: Rollout) -> bool:
+    """Whether instances that are ready certify the release, for want of anything to compare it with."""
+    return draft.state.stable is None or rollout.release.desired.strategy.kind is StrategyKind.ALL_AT_ONCE
+
+
+def _by_health(draft: Draft, rollout: Rollout, dwell: float) -> str:
+    need = rollout.release.desired.instances
+    bake = plan.steps_of(rollout, draft.state.stable)[rollout.step].bake
+    mine = "its instance is" if need == 1 else f"its {need} instances are"
+    if plan.ready(draft.inputs.observed, rollout.release.digest) < need:
+        return f"certified as soon as {mine} ready again"
+    was = "its instance was" if need == 1 else f"its {need} instances were"
+    return f"certified when {was} ready for {bake:g} s ({dwell:.1f} s so far)"
 
 
 def hard_stop(draft: Draft, rollout: Rollout) -> str:
@@ -153,8 +171,13 @@ def _wait_for_capacity(draft: Draft, rollout: Rollout) -> None:
     left = rollout.entered.wall + limit
     mine = [one for one in draft.inputs.observed.instances if one.digest == rollout.release.digest]
     words = next((f": {one.message}" for one in mine if one.message), "")
+    if plan.ready(draft.inputs.observed, rollout.release.digest) >= needed(draft, rollout, rollout.step):
+        who = "nobody: it is asked until it does; else whoever runs the router"
+        draft.wait("Traffic", "its instances are ready; the router has not confirmed its traffic yet", who)
+        return
     message = f"instances of {version_of(rollout.release.desired)} are getting ready{words}"
-    draft.wait("Capacity", message, "nobody: rolled back at the deadline", left)
+    end = "rolled back" if draft.state.stable is not None else "given up"  # then there is nothing to go back to
+    draft.wait("Capacity", message, f"nobody: {end} at the deadline", left)
 
 
 def _bake(draft: Draft, rollout: Rollout) -> None:
@@ -176,8 +199,12 @@ def _wait_for_evidence(draft: Draft, rollout: Rollout) -> None:
     # Time is dwell that was observed: a daemon that was down neither shortens nor lengthens what a step gets.
     dwell = draft.analysis.dwell if draft.analysis else 0.0
     left = rollout.release.desired.strategy.max_bake + rollout.extended - dwell
+    step = plan.steps_of(rollout, draft.state.stable)[rollout.step]
     if left < 0:
         _hold(draft, rollout, f"not certified within {dwell:.0f} s: {_why(draft)}")
+    elif _uncompared(draft, rollout) and draft.analysis is not None and dwell < step.bake:
+        at = draft.now.wall + step.bake - dwell
+        draft.wait("Analysis", _by_health(draft, rollout, dwell), "nobody: it is certified then", at)
     else:
         draft.wait("Analysis", _why(draft), "nobody: held for a person at the deadline", draft.now.wall + left)
 
@@ -194,7 +221,7 @@ def _passed(draft: Draft, rollout: Rollout) -> str:
         return ""
     if seen.verdict is Verdict.HEALTHY and seen.step_requests >= step.requests:
         return seen.reason
-    uncompared = draft.state.stable is None or rollout.release.desired.strategy.kind is StrategyKind.ALL_AT_ONCE
+    uncompared = _uncompared(draft, rollout)
     need = rollout.release.desired.instances
     if uncompared and seen.dwell > 0 and plan.ready(draft.inputs.observed, rollout.release.digest) >= need:
         first = "first release, nothing to compare with" if draft.state.stable is None else "all at once"

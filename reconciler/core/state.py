@@ -203,6 +203,8 @@ class KeyState:
     """Finished attempts, newest first, bounded."""
     retirement: Retirement | None = None
     """Why and how the key goes, or went, out of service; None while it is to stay."""
+    problem: str = ""
+    """What was last recorded to be wrong with the manifest; empty once it is mended."""
 
 
 def retired(state: KeyState) -> bool:

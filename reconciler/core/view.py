@@ -11,7 +11,9 @@ from reconciler.core.desired import DesiredState, Key, Release
 from reconciler.core.digest import release_digest
 from reconciler.core.observed import Instance, InstanceStatus, Observed
 from reconciler.core.plan import observed_weight
+from reconciler.core.retire import ending
 from reconciler.core.state import ConditionStatus, ConditionType, KeyState, Phase, Quarantine
+from reconciler.core.trouble import Trouble, brief, kind, place, told
 from reconciler.core.waiting import Waiting
 
 
@@ -136,7 +138,19 @@ def summary(view: EnvironmentView) -> str:
     if view.waiting:
         return view.waiting[0].message
     if view.problem:
-        return f"the manifest is not valid: {view.problem}"
+        # Without a desired state it may be that nobody has read the manifest yet.
+        sound = kind(view.problem) is not Trouble.MANIFEST or not place(view.problem)
+        return told(view.problem) if sound else f"the manifest is not valid: {view.problem}"
+    if view.desired is None and view.state.retirement is not None:
+        return ending(view.state.retirement)
     if view.quarantine is not None:
         return f"git asks for a release that was rolled back before: {view.quarantine.reason}"
     return f"nothing is waited for: {view.sync}, {view.health}"
+
+
+def waiting_for(view: EnvironmentView) -> str:
+    """What is waited for first, in few words; empty when nothing is."""
+    if not view.waiting:
+        return ""
+    first = view.waiting[0]
+    return brief(view.problem) if view.problem and first.condition in set(Trouble) else first.message

@@ -15,6 +15,7 @@ from reconciler.manifest.load import Document
 from reconciler.manifest.marks import Path
 from reconciler.manifest.models import KINDS, Header, Workspace
 from reconciler.manifest.problem import Code, Problem, meant, quoted
+from reconciler.manifest.spots import SCOPED, scope_spots
 from reconciler.manifest.translate import translate
 
 _DEFAULTS = "defaults"
@@ -36,7 +37,7 @@ def read_other(document: Document, value: Mapping[str, object]) -> Other:
     try:
         model = KINDS[kind].model_validate(_rest(kind, value))
     except ValidationError as error:
-        problems += translate(error, kind, (), lambda path: (document, path))
+        problems += translate(error.errors(), kind, (), lambda path: (document, path))
     if kind == TARGET:
         problems += _target(document, value)
     defaults = value.get(_DEFAULTS)
@@ -46,7 +47,8 @@ def read_other(document: Document, value: Mapping[str, object]) -> Other:
         found = sorted(dict.fromkeys(problems), key=lambda one: (one.place.line, one.place.column))
         return Other("", (), tuple(found))
     base = {WORKSPACE: _DEFAULTS, TARGET: value.get("type")}.get(kind)
-    return Other(canonical(value), tuple(_spots(document, base)) if base else (), ())
+    spots = tuple(_spots(document, base)) if base else scope_spots(document) if kind in SCOPED else ()
+    return Other(canonical(value), spots, ())
 
 
 def _rest(kind: str, value: Mapping[str, object]) -> Mapping[str, object]:
@@ -93,7 +95,7 @@ def _partial(document: Document, owner: str, base: Path, kind: str, value: Mappi
     try:
         target(kind).spec.model_validate(value[kind], by_alias=True, by_name=False)
     except ValidationError as error:
-        for problem in translate(error, owner, inside, lambda path: (document, (*inside, *path))):
+        for problem in translate(error.errors(), owner, inside, lambda path: (document, (*inside, *path))):
             if problem.code is not Code.MISSING_FIELD:
                 yield problem
 

@@ -39,7 +39,9 @@ def judged(identity: Identity, register: Register, ownership: Ownership) -> Verd
     if lost:
         return Verdict(None, str(register.files[min(lost)].problems[0]), tuple(problems), keys)
     if not rightful:
-        return Verdict(None, str(problems[0]), tuple(problems), keys) if drafts else None
+        # What else is wrong is said at once, though not to those for whom the config repo cannot speak.
+        besides = (problem for draft in drafts if ownership.spoken_for(draft) for problem in ownership.forbidden(draft))
+        return Verdict(None, str(problems[0]), (*problems, *besides), keys) if drafts else None
     (draft,) = rightful
     own = [] if draft.problem else list(_own(draft, register, ownership))
     reason = draft.problem or (str(own[0]) if own else "")

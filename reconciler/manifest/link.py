@@ -154,7 +154,7 @@ class Linker:
             if identity[0] != PROJECT:
                 continue
             left = self._left(identity, changes, named.get(identity, ()))
-            removed = [state.key for state in left if not repo or self._of(state.path, repo, changes)]
+            removed = [state.key for state in left if not repo or self._answers(repo, state.path, identity)]
             if removed:
                 project = (identity[1], identity[2])
                 gone += removed
@@ -162,10 +162,12 @@ class Linker:
         before = link.inforce.population(repo)
         return Removals(tuple(sorted(gone)), tuple(whole), tuple(shrunk), before)
 
-    def _of(self, path: str, repo: str, changes: Changes) -> bool:
-        """Whether a repo answers for what a file asked for: it is the file's, or that is gone and it has the document now."""
-        here = self._link.ownership.repo(path) == repo
-        return here or (path not in changes and path not in self._link.register.files)
+    def _answers(self, repo: str, path: str, identity: Identity) -> bool:
+        """Whether a repo answers for what a file asked for: the file is its own, or is gone and the document is here now."""
+        link = self._link
+        if path in link.register.files or link.ownership.repo(path) == repo:
+            return link.ownership.repo(path) == repo
+        return any(link.ownership.repo(draft.place.file) == repo for draft in link.register.claims.get(identity, ()))
 
     def _left(self, identity: Identity, changes: Changes, fresh: Iterable[Draft]) -> list[DesiredState]:
         """The desired states in force that the documents of a name would not ask for any more."""

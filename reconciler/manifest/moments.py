@@ -39,6 +39,7 @@ Deadline = Annotated[
                 "a time with its zone, such as 2026-12-24T18:00:00Z, or a day, which counts to its end in UTC",
             ),
         },
+        lambda _: "Write it as `2026-12-24T10:00:00+01:00`, or as `2026-12-24` for the end of that day in UTC",
     ),
 ]
 """Unix seconds."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from reconciler.manifest.problem import Code, Problem, listed, printable, quoted
+from reconciler.manifest.marks import Path
+from reconciler.manifest.problem import Code, Place, Problem, listed, printable, quoted
 from reconciler.manifest.records import Draft
+from reconciler.manifest.spots import WORKSPACE as _WORKSPACE
 
 WORKSPACE, PROJECT, TARGET = "Workspace", "Project", "Target"
 MOST_LISTED = 10
@@ -76,19 +78,27 @@ class Ownership:
         name, colon, _ = path.partition(":")
         return name if colon and name in self._repos else ""
 
+    def _speaks_for(self, draft: Draft) -> tuple[str, ...]:
+        return self._repos.get(self.repo(draft.place.file), ()) if self._limited else ()
+
+    def spoken_for(self, draft: Draft) -> bool:
+        """Whether the config repo of a document may speak for its workspace."""
+        speaks_for = self._speaks_for(draft)
+        return not speaks_for or draft.workspace in speaks_for
+
     def stray(self, draft: Draft) -> Problem | None:
         """Why a document may not be where it is. It takes no name away from one that may."""
-        speaks_for = self._repos.get(self.repo(draft.place.file), ()) if self._limited else ()
+        speaks_for = self._speaks_for(draft)
         if speaks_for and draft.kind == WORKSPACE:
             found = "a config repo that speaks for some workspaces only cannot say what they may do"
             return Problem(
                 draft.place, Code.NOT_ALLOWED, found, "Move the Workspace to a config repo without that limit"
             )
-        if speaks_for and draft.workspace not in speaks_for:
+        if not self.spoken_for(draft):
             found = (
                 f"this config repo speaks for {_some(speaks_for)} only, not for the workspace {quoted(draft.workspace)}"
             )
-            return Problem(draft.place, Code.NOT_ALLOWED, found, "Correct `workspace`, or move the document")
+            return Problem(draft.at(_WORKSPACE), Code.NOT_ALLOWED, found, "Correct `workspace`, or move the document")
         own = self.policies.get(draft.workspace)
         if own is None or own.paths is None or draft.kind == WORKSPACE:
             return None
@@ -99,7 +109,7 @@ class Ownership:
         found = (
             f"manifests of the workspace {quoted(draft.workspace)} lie in {_some(own.paths)}, not in {printable(path)}"
         )
-        return Problem(draft.place, Code.NOT_ALLOWED, found, "Move the file, or correct `workspace`")
+        return Problem(draft.at(_WORKSPACE), Code.NOT_ALLOWED, found, "Move the file, or correct `workspace`")
 
     def undeclared(self, draft: Draft, other: Draft | None) -> Problem | None:
         """Why the workspace of a document does not count. ``other`` is a document that declares it, and has a problem."""
@@ -108,8 +118,8 @@ class Ownership:
         found = f"the workspace {quoted(draft.workspace)} is not declared"
         if other is not None:
             found = f"the workspace {quoted(draft.workspace)} is declared in {other.place}, which has a problem"
-            return Problem(draft.place, Code.UNKNOWN_WORKSPACE, found, "Mend that document")
-        return Problem(draft.place, Code.UNKNOWN_WORKSPACE, found, self._meant(draft.workspace))
+            return Problem(draft.at(_WORKSPACE), Code.UNKNOWN_WORKSPACE, found, "Mend that document")
+        return Problem(draft.at(_WORKSPACE), Code.UNKNOWN_WORKSPACE, found, self._meant(draft.workspace))
 
     def forbidden(self, draft: Draft) -> Iterator[Problem]:
         """What a project asks for and its workspace does not allow."""
@@ -118,11 +128,11 @@ class Ownership:
             return
         if own.targets is not None:
             for name in _others(draft, own.targets):
-                yield _forbidden(draft, "target", name, own.targets)
+                yield _forbidden(draft, draft.at(("target", name)), ("target", name), own.targets)
         if own.sources is not None:
-            for source in sorted(_sources(draft)):
+            for source, places in sorted(_sources(draft).items()):
                 if not any(below(source, prefix) for prefix in own.sources):
-                    yield _forbidden(draft, "source", source, own.sources)
+                    yield _forbidden(draft, draft.at(*places), ("source", source), own.sources)
 
     def _meant(self, workspace: str) -> str:
         """What to do about an unknown workspace. However many there are, it takes no longer."""
@@ -135,11 +145,14 @@ class Ownership:
         return f"Declare it in a Workspace document, or name one of {_some(sorted(self.policies))}"
 
 
-def _sources(draft: Draft) -> set[str]:
+def _sources(draft: Draft) -> dict[str, tuple[Path, ...]]:
+    """Every source of a project, and where it may be written."""
     states = [wish.desired for wish in draft.wishes]
-    return {state.artifact.source for state in states} | {
-        part.artifact.source for state in states for part in state.components
-    }
+    found: dict[str, tuple[Path, ...]] = {}
+    for state in states:
+        for index, artifact in enumerate((state.artifact, *(part.artifact for part in state.components))):
+            found.setdefault(artifact.source, (("components", index, "source"), ("source",)))
+    return found
 
 
 def _others(draft: Draft, allowed: tuple[str, ...]) -> list[str]:
@@ -149,9 +162,9 @@ def _others(draft: Draft, allowed: tuple[str, ...]) -> list[str]:
     return sorted(kinds | named) if kinds and (named or not draft.uses) else []
 
 
-def _forbidden(draft: Draft, what: str, name: str, allowed: tuple[str, ...]) -> Problem:
-    found = f"the workspace {quoted(draft.workspace)} does not allow the {what} {quoted(name)}"
-    return Problem(draft.place, Code.NOT_ALLOWED, found, f"Allowed here: {_some(allowed) or 'none'}")
+def _forbidden(draft: Draft, place: Place, named: tuple[str, str], allowed: tuple[str, ...]) -> Problem:
+    found = f"the workspace {quoted(draft.workspace)} does not allow the {named[0]} {quoted(named[1])}"
+    return Problem(place, Code.NOT_ALLOWED, found, f"Allowed here: {_some(allowed) or 'none'}")
 
 
 def _shortened(name: str) -> set[str]:

@@ -121,11 +121,13 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(quoted(name) for name in names)
 
 
-def meant(found: str, known: Iterable[str]) -> str:
-    """What to do about a name that is not known: the nearest known one, else all of them."""
+def meant(found: str, known: Iterable[str], otherwise: str = "") -> str:
+    """What to do about a name that is not known: the nearest known one, else ``otherwise`` or all of them."""
     names = sorted(known)
     folded = {name.replace("-", "").replace("_", "").lower(): name for name in names}
     close = difflib.get_close_matches(found.replace("-", "").replace("_", "").lower()[:MAX_SHOWN], folded, n=1)
     if close:
         return f"Did you mean {quoted(folded[close[0]])}?"
+    if otherwise:
+        return otherwise
     return f"Known here: {listed(names)}" if names else "Remove it"

@@ -13,10 +13,12 @@ from reconciler.manifest.layers import Layers, Written
 from reconciler.manifest.load import Document
 from reconciler.manifest.marks import Path
 from reconciler.manifest.models import Project
+from reconciler.manifest.models.project import BUILT_IN_TARGET
 from reconciler.manifest.problem import Code, Place, Problem, meant, quoted
 from reconciler.manifest.records import Need, Wish
 from reconciler.manifest.stack import Surroundings, components, workspace_of
 from reconciler.manifest.translate import Spot, translate
+from reconciler.manifest.whole import incomplete
 from reconciler.manifest.wishes import Specs, needs, wishes
 
 _ENVIRONMENTS, _COMPONENTS = "environments", "components"
@@ -59,11 +61,12 @@ class _Reading:
         targets = [around.target for around in self.around.values() if around.target]
         held = self.layers.held(self.workspace) or next((target.held for target in targets if target.held), "")
         project, problems = self._project()
+        problems += self._homeless() if not self.environments and not held else ()
         problems += self._misplaced()
         for around in self.around.values():
             problems += self._target(around) if not held else ()
         problems += self._unknown(project) if project else ()
-        if problems or held or project is None:
+        if problems or held or project is None or self.document.first:
             return Asked(problems=tuple(dict.fromkeys(problems)), held=held)
         uses = dict.fromkeys(around.name for around in self.around.values() if around.target)
         return Asked(tuple(wishes(project, self.around, self.specs)), tuple(needs(project, self.document)), tuple(uses))
@@ -82,10 +85,12 @@ class _Reading:
         parts = self.value.get(_COMPONENTS)
         if isinstance(parts, list):
             whole[_COMPONENTS] = [blocks.without_blocks(item) if isinstance(item, dict) else item for item in parts]
+        lacking = list(incomplete(self.value))
         try:
-            return Project.model_validate(whole), []
+            project, errors = Project.model_validate(whole), lacking
         except ValidationError as error:
-            return None, self._blamed(translate(error, "Project", (), self._spot))
+            project, errors = None, [*error.errors(include_url=False), *lacking]
+        return project, self._blamed(translate(errors, "Project", (), self._spot))
 
     def _spot(self, path: Path) -> Spot:
         match path:
@@ -129,6 +134,18 @@ class _Reading:
                 why = "the target of this environment is {used}"
                 yield from blocks.unused(document, own.base, own.value, [kind], why)
 
+    def _homeless(self) -> Iterator[Problem]:
+        """What its block lacks while there is no environment yet in which it could be seen."""
+        defaults = self.layers.defaults(self.workspace)
+        stack = [Written(self.document, (), self.value, "project"), *([defaults] if defaults else [])]
+        kind = next((layer.value["target"] for layer in stack if "target" in layer.value), BUILT_IN_TARGET)
+        if self.parts or kind not in target_names():
+            return
+        try:
+            blocks.validated(str(kind), stack)
+        except ValidationError as error:
+            yield from translate(error.errors(), "Project", (str(kind),), lambda path: (self.document, (kind, *path)))
+
     def _target(self, around: Surroundings) -> Iterator[Problem]:
         """Validate the blocks of an environment."""
         if not around.kind:
@@ -145,7 +162,7 @@ class _Reading:
         def locate(path: Path) -> Spot:
             return self._noted(around.spot((around.kind, *path), part))
 
-        return translate(error, "Project", (around.kind,), locate)
+        return translate(error.errors(), "Project", (around.kind,), locate)
 
     def _no_target(self, around: Surroundings) -> list[Problem]:
         if not around.name:

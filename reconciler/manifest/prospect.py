@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.manifest.budget import over_budget
 from reconciler.manifest.draft import refused_file
 from reconciler.manifest.drafter import Drafter
 from reconciler.manifest.layers import Layers
 from reconciler.manifest.link import History, Linker
 from reconciler.manifest.linkage import Resolve
-from reconciler.manifest.records import Draft, FileDraft
+from reconciler.manifest.records import FileDraft
 from reconciler.manifest.removal import Removals
-from reconciler.manifest.snapshot import ProjectName, Snapshot
+from reconciler.manifest.snapshot import ProjectName, Snapshot, project_of
 
 DEFAULTS = (b"Workspace", b"Target")
 """What a document that others depend on is bound to say (or it is found out later, and those others are drafted twice)."""
@@ -40,7 +40,7 @@ def named(content: Mapping[str, bytes], refused: Mapping[str, str]) -> Tree:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Removals that are more than a budget allows, and nobody has approved."""
+    """Removals that are more than a budget allows."""
 
     removals: Removals
     projects: frozenset[ProjectName]
@@ -115,17 +115,7 @@ class Prospect:
         return self._linker.update(commit, self._draft(self._tree, stale), held=held) if stale else snapshot
 
     def _over_budget(self, changes: Mapping[str, FileDraft | None]) -> Held | None:
+        """An approval does not count here: it does in a commit after the one that removes."""
         removals = self._linker.removals(changes)
-        if self.allows(len(removals.projects), removals.before):
-            return None
-        new = (draft for file in changes.values() if file for draft in file.drafts)
-        old = (draft for draft in self._linker.snapshot.documents.values() if draft.place.file not in changes)
-        approved = approving(removals.digest, (*new, *old))
-        held = frozenset(project for project in removals.projects if project[0] not in approved)
+        held = over_budget(removals, frozenset(map(project_of, self.snapshot.held)), self.allows)
         return Held(removals, held) if held else None
-
-
-def approving(removal: str, documents: Iterable[Draft]) -> frozenset[str]:
-    """The workspaces that approve a removal, by its digest."""
-    approvals = (draft for draft in documents if draft.kind == "Approval" and draft.body)
-    return frozenset(draft.workspace for draft in approvals if json.loads(draft.body).get("removal") == removal)

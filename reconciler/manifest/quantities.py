@@ -34,8 +34,15 @@ REMEMBERED = 1024
 class Quantity:
     """Metadata of a field: ``parse`` reads it and raises ValueError when it cannot; ``json`` is its JSON Schema."""
 
-    def __init__(self, parse: Callable[[object], Any], json: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        parse: Callable[[object], Any],
+        json: Mapping[str, object],
+        hint: Callable[[object], str] = lambda _: "Write the number with its unit",
+    ) -> None:
+        """``hint`` says what to do about a value that cannot be read, where ``parse`` knows none that is near."""
         self._parse = parse
+        self._hint = hint
         self._json = json
         self._known = lru_cache(REMEMBERED)(self._parsed)
 
@@ -56,7 +63,7 @@ class Quantity:
             raise
         except ValueError as error:
             found, _, near = str(error).partition("; did you mean ")
-            hint = f"Did you mean {quoted(near.removesuffix('?'))}?" if near else "Write the number with its unit"
+            hint = f"Did you mean {quoted(near.removesuffix('?'))}?" if near else self._hint(value)
             raise fault(Code.WRONG_VALUE, found, hint) from None
 
 
@@ -80,12 +87,23 @@ def duration(least: float, most: float) -> Quantity:
 
 def percent(least: int, most: int = FULL_WEIGHT) -> Quantity:
     """Metadata of a percentage field: hundredths of a percent (int) from ``least`` to ``most``."""
-    return Quantity(_ranged(parse_percent, format_percent, least, most), percent_schema(least, most))
+    return Quantity(_ranged(parse_percent, format_percent, least, most), percent_schema(least, most), _as_percent)
+
+
+def _as_percent(value: object) -> str:
+    """What to do about a percentage that is none: ``5`` was meant as ``5%``."""
+    written = f"{value}%" if isinstance(value, (int, float, str)) else ""
+    try:
+        parse_percent(written)
+    except ValueError:
+        return "Write the number with its unit"
+    return f"Write {quoted(written)}"
 
 
 def fraction(least: int, most: int) -> Quantity:
     """Metadata of a percentage that is used as a fraction (float); ``least`` and ``most`` in hundredths of a percent."""
-    return Quantity(_ranged(parse_percent, format_percent, least, most, FULL_WEIGHT), percent_schema(least, most))
+    read = _ranged(parse_percent, format_percent, least, most, FULL_WEIGHT)
+    return Quantity(read, percent_schema(least, most), _as_percent)
 
 
 def size(least: int, most: int) -> Quantity:

@@ -27,7 +27,7 @@ from reconciler.manifest.models import KINDS
 from reconciler.manifest.problem import Code, Place, Problem, printable
 from reconciler.manifest.records import Draft, FileDraft, Need, Wish
 
-LANGUAGE = 1
+LANGUAGE = 2
 """Raise it with every change of what a manifest means, or of this form, that the schemas below do not show."""
 _HEAD = 8
 _CODES = {str(code): code for code in Code}

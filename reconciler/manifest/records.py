@@ -56,12 +56,18 @@ class Draft:
     body: str = ""
     """Canonical JSON of a sound document that is not a Project."""
     spots: tuple[tuple[tuple[str | int, ...], int, int], ...] = ()
-    """Path, line and column of what ``body`` gives others as their default: the defaults of a Workspace, a Target's block."""
+    """Path, line and column of what others take as their default (of a Workspace, of a Target), or may find wrong."""
 
     @property
     def identity(self) -> Identity:
         """What no other document may share."""
         return self.kind, self.workspace, self.name
+
+    def at(self, *paths: tuple[str | int, ...]) -> Place:
+        """Where the first of these values stands of which the position is kept; of none, where the name does."""
+        spots = {path: where for path, *where in self.spots}
+        found = next((spots[path] for path in paths if path in spots), None)
+        return Place(self.place.file, *found) if found else self.place
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from operator import itemgetter
 
 from reconciler.core.desired import Key
 from reconciler.manifest.graph import Round
+from reconciler.manifest.marks import Path
 from reconciler.manifest.ownership import PROJECT
-from reconciler.manifest.problem import Code, Problem, listed, meant, quoted
+from reconciler.manifest.problem import Code, Place, Problem, listed, meant, quoted
 from reconciler.manifest.records import Draft, Need
 from reconciler.manifest.snapshot import ProjectName
+from reconciler.manifest.spots import SCOPED
 
 Reference = tuple[str, str, str]
 """Workspace, project and environment; empty for any project, or any environment."""
@@ -100,7 +102,7 @@ def circle(draft: Draft, path: Round[ProjectName]) -> Problem:
 
 def _scope(draft: Draft) -> tuple[list[str], list[str]]:
     """The projects and environments that a waiver, approval or freeze is for."""
-    if draft.kind not in {"Waiver", "Approval", "Freeze"}:
+    if draft.kind not in SCOPED:
         return [], []
     body = json.loads(draft.body)
     scope = body.get("scope", body)
@@ -111,18 +113,27 @@ def _scope(draft: Draft) -> tuple[list[str], list[str]]:
     return projects, environments
 
 
+def _named_at(draft: Draft, field: str, index: int) -> Place:
+    """Where a scope names its project or environment of that number."""
+    paths: tuple[Path, ...] = ((f"{field}s", index), (field,))
+    return draft.at(*(("scope", *path) for path in paths), *paths)
+
+
 def _outside(draft: Draft, names: Names) -> Iterator[Problem]:
     projects, environments = _scope(draft)
     there: set[str] = set()
-    for project in projects:
+    for index, project in enumerate(projects):
         found = names.of((draft.workspace, project))
         there |= found
         if not found:
             words = f"there is no project {quoted(project)} in the workspace {quoted(draft.workspace)}"
-            yield Problem(draft.place, Code.UNKNOWN_PROJECT, words, "Correct the name, or remove it")
-    for name in environments:
+            yield Problem(
+                _named_at(draft, "project", index), Code.UNKNOWN_PROJECT, words, "Correct the name, or remove it"
+            )
+    for index, name in enumerate(environments):
         known = name in there if projects else names.anywhere(draft.workspace, name)
         if not known and (there or not projects):
             where = listed(projects) if projects else f"the workspace {quoted(draft.workspace)}"
             words = f"there is no environment {quoted(name)} in {where}"
-            yield Problem(draft.place, Code.UNKNOWN_ENVIRONMENT, words, "Correct the name, or remove it")
+            place = _named_at(draft, "environment", index)
+            yield Problem(place, Code.UNKNOWN_ENVIRONMENT, words, "Correct the name, or remove it")

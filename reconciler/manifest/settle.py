@@ -159,7 +159,7 @@ class Settlement:
             found = f"too, whose removal from {path} is held"
         else:
             found = f"still, which was removed from {path} and may be running"
-            hint = f"Choose another port, or free it with `prodsprint release retire {other}`"
+            hint = f'Choose another port, or free it with `prodsprint release retire {other} --reason "renamed"`'
         place = _port_place(self.wishes[key], port)
         return Problem(place, Code.DUPLICATE_PORT, f"port {port} belongs to {other} {found}", hint)
 

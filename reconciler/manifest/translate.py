@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails
 
@@ -69,16 +68,37 @@ _LIMITS = {
     "string_too_long": ("at most {} characters", "max_length"),
     "string_pattern_mismatch": ("a text like {}", "pattern"),
 }
+_ELSEWHERE = {
+    **dict.fromkeys(("replicas", "count", "scale", "size"), "instances"),
+    **dict.fromkeys(("image", "tag", "ref", "revision", "branch", "targetrevision"), "version"),
+    **dict.fromkeys(("repo", "repository", "repourl", "url", "git"), "source"),
+    **dict.fromkeys(("percent", "percentage", "setweight", "traffic"), "weight"),
+    **dict.fromkeys(("pause", "wait"), "bake"),
+    **dict.fromkeys(("cmd", "run", "entrypoint"), "command"),
+    **dict.fromkeys(("needs", "requires"), "dependsOn"),
+    **dict.fromkeys(("stages", "envs"), "environments"),
+    **dict.fromkeys(("namespace", "tenant", "team"), "workspace"),
+    **dict.fromkeys(("healthcheck", "readiness", "liveness"), "health"),
+    **dict.fromkeys(("expiry", "expiration", "validuntil"), "expires"),
+}
+"""What other tools call our fields; small letters, without - and _."""
+_RANGES = (
+    ("minimum", "maximum", "Choose a number from {} to {}", "Choose a number of at least {}"),
+    ("minItems", "maxItems", "Write {} to {} of them", "Write at least {} of them"),
+    ("minProperties", "maxProperties", "Write {} to {} of them", "Write at least {} of them"),
+    ("minLength", "maxLength", "Write {} to {} characters", "Write at least {} characters"),
+)
+"""Words for the limits of a schema: with both of them, and with the first alone."""
 _MISSING, _EXTRA = "missing", "extra_forbidden"
 _CHOICES = frozenset({"enum", "literal_error", "union_tag_invalid"})
 _SAID = frozenset({"value_error", "assertion_error"})
 
 
-def translate(error: ValidationError, kind: str, base: Path, locate: Locate) -> Iterator[Problem]:
+def translate(errors: Sequence[ErrorDetails], kind: str, base: Path, locate: Locate) -> Iterator[Problem]:
     """The problems of one validation, one for each place. ``base`` leads from the document to what was validated."""
     seen: dict[tuple[str, Path], list[str]] = {}
     found: list[tuple[Spot, ErrorDetails]] = []
-    for details in error.errors(include_url=False)[:MAX_PROBLEMS]:
+    for details in errors[:MAX_PROBLEMS]:
         document, path = locate(_target(details))
         if details["type"] in _TYPES:  # the branches of a choice complain one by one about the same value
             path = _existing(document, path)
@@ -101,7 +121,7 @@ def translate(error: ValidationError, kind: str, base: Path, locate: Locate) -> 
             words = f"{quoted(str(path[-1]))} is not known{_inside(path[:-1])}", known[at][0]
             yield Problem(document.place(path, key=True), Code.UNKNOWN_FIELD, *words)
         else:
-            yield _problem((document, path), (*base, *_target(details)), details, seen.get(at, []))
+            yield _problem((document, path), (kind, *base, *_target(details)), details, seen.get(at, []))
 
 
 def _target(details: ErrorDetails) -> Path:
@@ -119,9 +139,12 @@ def _problem(spot: Spot, model: Path, details: ErrorDetails, expected: list[str]
     document, path = spot
     if details["type"] == _MISSING:
         name = str(path[-1])
-        words = f"{quoted(name)} is missing{_inside(path[:-1])}", f"Add `{printable(name)}:` with its value"
+        hint = details.get("ctx", {}).get("hint") or f"Add `{printable(name)}:` with its value"
+        words = f"{quoted(name)} is missing{_inside(path[:-1])}", hint
         return Problem(document.place(path[:-1], key=True), Code.MISSING_FIELD, *words)
     code, message, hint = _value(details, document.raw(path), _secret(model), expected)
+    if details["type"] in _LIMITS:
+        hint = _range(model) or hint
     named = "" if message.startswith("`") else _name(path)  # it names what it is about
     return Problem(document.place(path), code, f"{named}{message}", hint)
 
@@ -139,10 +162,14 @@ def _value(details: ErrorDetails, raw: str, secret: bool, types: list[str]) -> t
         return Code.WRONG_VALUE, f"expected {form.format(context[name])}, found {shown}", "Change the value"
     if kind in _CHOICES:
         known = re.findall(r"'([^']*)'", str(context.get("expected", context.get("expected_tags", ""))))
-        hint = meant(found, known) if isinstance(found, str) and not secret else "Choose one of them"
+        hint = "Choose one of them"
+        hint = meant(found, known, hint) if isinstance(found, str) and not secret else hint
         return Code.WRONG_VALUE, f"expected one of {listed(known)}, found {shown}", hint
     if kind in _SAID:
-        return Code.WRONG_VALUE, _said(str(context.get("error", "")), found, shown, secret), "Change the value"
+        words = _said(str(context.get("error", "")), found, shown, secret)
+        slash = isinstance(found, str) and found and not secret and "starts with /" in words
+        hint = f"Begin with /, as in {quoted(f'/{found}')}" if slash else "Change the value"
+        return Code.WRONG_VALUE, words, hint
     return Code.WRONG_VALUE, f"expected another value, found {shown}", "Look it up in docs/manifest.md"
 
 
@@ -192,10 +219,23 @@ def _instead(kind: str, model: Path) -> tuple[str, str]:
     for field, schema in fields.items():
         if name in resolved(root, schema).get("properties", {}):
             return f"It belongs in {quoted(field)}", ""
-    hint = meant(name, fields)
+    usual = _ELSEWHERE.get(name.replace("-", "").replace("_", "").lower(), "")
+    hint = meant(usual if usual in fields else name, fields)
     return hint, next((field for field in fields if hint == f"Did you mean {quoted(field)}?"), "")
 
 
+def _range(model: Path) -> str:
+    """What to do about a value that is too large or too small: all of the range; empty when that is not known."""
+    root = schema = document_schema(str(model[0]))
+    for step in model[1:]:
+        schema = _child(root, schema, step)
+    for least, most, both, alone in _RANGES:
+        if least in schema:
+            return both.format(schema[least], schema[most]) if most in schema else alone.format(schema[least])
+    return ""
+
+
 def _child(root: JsonSchemaValue, block: JsonSchemaValue, step: str | int) -> JsonSchemaValue:
-    inner: Any = block.get("items", {}) if isinstance(step, int) else block.get("properties", {}).get(step, {})
-    return resolved(root, inner)
+    others = block.get("additionalProperties", {})  # ports by name, say
+    inner: Any = block.get("items", {}) if isinstance(step, int) else block.get("properties", {}).get(step, others)
+    return resolved(root, inner) if isinstance(inner, dict) else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.replicas import Scheduler, Violated
-from sim.world import World, canary_share
+from sim.world import World, share_of
 
 from reconciler.core.desired import FULL_WEIGHT, Key, OnDelete, Release, StrategyKind
 from reconciler.core.digest import release_digest
@@ -148,6 +148,7 @@ class Invariants:
         self._attempt_follows(before, after)
         self._something_serves(before, after, transition.inputs)
         self._end_was_asked_for(before, after, transition)
+        self._manifest_was_told_of(before, after, transition)
         if not by_person:
             self._step_was_earned(before, after)
 
@@ -201,6 +202,14 @@ class Invariants:
             traffic, running = self.world.router.in_force(after.key), self.world.target.running(after.key)
             if traffic is not None or running:
                 self._fail(f"{after.key} is called retired with {traffic} and {running}")
+
+    def _manifest_was_told_of(self, before: KeyState, after: KeyState, transition: Transition) -> None:
+        """What is wrong with a manifest is recorded once a change."""
+        told = [one.type for one in transition.records if one.type.startswith("manifest.")]
+        inputs = json.loads(transition.inputs)
+        changed = after.problem != before.problem and inputs.get("desired") is not None
+        if told != [("manifest.broken" if after.problem else "manifest.mended")] * changed:
+            self._fail(f"{before.problem!r} is followed by {after.problem!r}, and {told} is recorded")
 
     def _step_was_earned(self, before: KeyState, after: KeyState) -> None:
         old, new = before.rollout, after.rollout
@@ -282,12 +291,3 @@ class Invariants:
         first = state.stable is None or serves
         if not good and not quarantined and not first:
             self._fail(f"{wanted.artifact.version} is bad, but was not rolled back")
-
-
-def share_of(traffic: Traffic | None, digest: str) -> int:
-    """Share of the requests that meet a release, in hundredths of a percent."""
-    if traffic is None:
-        return 0
-    canary = canary_share(traffic)
-    share = canary if traffic.canary is not None and traffic.canary.digest == digest else 0
-    return share + (FULL_WEIGHT - canary if traffic.stable is not None and traffic.stable.digest == digest else 0)

@@ -19,6 +19,7 @@ from reconciler.store.sql import SqlStore
 LONGEST = 120.0
 """Seconds within which everything that happens by chance begins."""
 STALLS = (0.001, 0.05, 1.0, 4.0, 15.0)
+BROKEN = "prodsprint.yaml:3:1: unknown key"
 CALM = 10.0
 """Seconds after the last of it for which replicas still crash and stall."""
 
@@ -108,6 +109,7 @@ class Story:
         self._commits(chance, world, scheduler)
         self._people(chance, world, scheduler)
         self._trouble(chance, world, scheduler)
+        self._mistakes(random.Random(f"mistakes {self.seed}"), world, scheduler)
         faults.until = world.last_event() + CALM
         watch.quiet = faults.until + max(STALLS)
         scheduler.run(watch)
@@ -151,6 +153,20 @@ class Story:
         if chance.random() < 0.4:
             moment += chance.choice((0.0, 1.0, 40.0))
             self._at(world, moment, "request retire", lambda: self._request(world, scheduler, Verb.RETIRE))
+
+    def _mistakes(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
+        """Commits break the manifest, which keeps what is in force, and mend it; causes are worded anew meanwhile."""
+        if chance.random() < 0.7:
+            return
+        moment = chance.uniform(0.0, LONGEST)
+        for problem in chance.choice(((BROKEN,), (BROKEN, f"{BROKEN} (timed out)", BROKEN.replace(":3:", ":4:")))):
+            self._at(world, moment, problem, lambda one=problem: self._break(world, scheduler, one))
+            moment += chance.choice((0.01, 1.0, 20.0))
+        self._at(world, moment, "mended", lambda: self._break(world, scheduler, ""))
+
+    def _break(self, world: World, scheduler: Scheduler, problem: str) -> None:
+        world.desires.problems[KEY] = problem
+        scheduler.nudge(KEY)
 
     def _strategy(self, chance: random.Random) -> Strategy:
         gradual = chance.random() < 0.85

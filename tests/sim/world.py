@@ -176,3 +176,12 @@ def canary_share(traffic: Traffic) -> int:
     if traffic.canary is None:
         return 0
     return traffic.weight if traffic.stable is not None else FULL_WEIGHT
+
+
+def share_of(traffic: Traffic | None, digest: str) -> int:
+    """Share of the requests that meet a release, in hundredths of a percent."""
+    if traffic is None:
+        return 0
+    canary = canary_share(traffic)
+    share = canary if traffic.canary is not None and traffic.canary.digest == digest else 0
+    return share + (FULL_WEIGHT - canary if traffic.stable is not None and traffic.stable.digest == digest else 0)

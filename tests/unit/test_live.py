@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config_desk import Desk as ConfigDesk
 from fakes.place import Place
 from fakes.values import KEY, desired
 from gitrepos import Repo
@@ -23,6 +24,7 @@ from reconciler.core.outcome import TerminalError, TransientError
 from reconciler.core.state import KeyState, Verb
 from reconciler.core.view import summary
 from reconciler.live import Live
+from reconciler.manifest.drafter import Drafter
 from reconciler.ports import Transition
 from reconciler.source.git import Mirrors
 from reconciler.store import SqlStore, open_store
@@ -41,6 +43,7 @@ class Desk:
             Mirrors(folder / "mirrors"),
             (ConfigRepo(str(self.config)),),
             store.config,
+            Drafter(0),
             self.place.clock,
             fetches,
             lambda _: None,
@@ -120,6 +123,22 @@ def test_a_config_repo_that_is_away_is_shown_for_every_key_until_it_is_back(desk
     desk.config.rename(desk.config.with_name("away"))
     desk.fetch()
     assert f"its commit {commit[:12]} stays in force" in desk.live.problems()[0]
+
+
+def test_a_config_repo_that_is_away_is_no_concern_of_keys_that_another_one_speaks_for(tmp_path):
+    place = ConfigDesk(tmp_path, "shop", "play")
+    for name, port in (("shop", 8080), ("play", 8081)):
+        place.commit({"prodsprint.yaml": place.project(name, port)}, repo=name)
+    live = Live(place.store, place.catalog, place.clock, lambda _: None, lambda: None)
+    folder = place.git["play"].path
+    folder.rename(folder.with_name("away"))
+    place.look()
+    waits = {key.project: [one.condition for one in live.environment(key).waiting] for key in live.listed()}
+    assert waits == {"shop": [], "play": ["ConfigRepo"]}
+    assert len(live.problems()) == 1
+    place.catalog.close()
+    place.catalog.mirrors.close()
+    place.store.close()
 
 
 def test_a_manifest_that_names_no_key_is_shown_among_the_problems(desk):

@@ -81,7 +81,9 @@ class Waiver(Owned):
     requested_by: Identity | None = Field(
         default=None, description="Who asked for it, when it is not the commit's signer."
     )
-    expires: Deadline = Field(description="When it ends; at most a year ahead.")
+    expires: Deadline = Field(
+        description="When it ends. Reading a manifest knows no clock: an end in the past, or years ahead, is accepted here."
+    )
 
 
 def _only(form: list[str], others: tuple[str, ...]) -> JsonValue:

@@ -44,7 +44,7 @@ from reconciler.manifest.fields import (
 )
 from reconciler.manifest.models.header import Owned
 from reconciler.manifest.models.release import AnalysisBlock, ReleaseBlock
-from reconciler.manifest.problem import Code, listed, meant, quoted
+from reconciler.manifest.problem import Code, quoted
 
 Instances = Annotated[int, Field(ge=1, le=1000), WHOLE]
 BUILT_IN_TARGET, BUILT_IN_ROUTER = "process", "envoy"
@@ -211,53 +211,6 @@ class Project(Owned, Layer):
             seen.add(item.name)
         return items
 
-    @model_validator(mode="after")
-    def _whole(self) -> Project:
-        """What has to be there, and what may not be there, with components and without."""
-        for field in ("source", "version"):
-            if getattr(self, field) is None and not self._each(field):
-                every = " to the project or to every component" if self.components else ""
-                raise fault(Code.MISSING_FIELD, f"{quoted(field)} is missing", f"Add `{field}:`{every}")
-        for index, environment in enumerate(self.environments):
-            if self.components is None:
-                _single(index, environment)
-            else:
-                _several(index, environment, [component.name for component in self.components])
-        return self
-
-    def _each(self, field: str) -> bool:
-        return self.components is not None and all(getattr(component, field) for component in self.components)
-
 
 Named = Environment | Component
 _ARTICLES = {"environments": "an environment", "components": "a component"}
-
-
-def _single(index: int, environment: Environment) -> None:
-    if environment.port is None:
-        raise fault(Code.MISSING_FIELD, "`port` is missing", "Add `port:` with its value", "environments", index)
-    _without(index, environment, ("ports", "versions"), "belongs to a project with components, found one without")
-
-
-def _several(index: int, environment: Environment, names: list[str]) -> None:
-    _without(index, environment, ("port", "version"), "belongs to a project without components, found one with them")
-    if environment.ports is None:
-        words = "`ports` is missing", f"Add `ports:` with a port for each of {listed(names)}"
-        raise fault(Code.MISSING_FIELD, *words, "environments", index)
-    for field, values in (("ports", environment.ports), ("versions", environment.versions or {})):
-        for name in values:
-            if name not in names:
-                found = f"there is no component {quoted(name)}"
-                raise fault(Code.INCONSISTENT, found, meant(name, names), "environments", index, field, name)
-    for name in names:
-        if name not in environment.ports:
-            found = f"the port of the component {quoted(name)} is missing"
-            raise fault(Code.INCONSISTENT, found, f"Add `{name}:` with its port", "environments", index, "ports")
-
-
-def _without(index: int, environment: Environment, fields: tuple[str, ...], why: str) -> None:
-    for field in fields:
-        if getattr(environment, field) is not None:
-            other = field.removesuffix("s") if field.endswith("s") else f"{field}s"
-            words = f"{quoted(field)} {why}", f"Write {quoted(other)}"
-            raise fault(Code.CONFLICTING_FIELDS, *words, "environments", index, field)

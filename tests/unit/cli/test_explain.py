@@ -98,10 +98,26 @@ def test_nothing_asked_lists_environments_and_kinds(said):
     assert json.loads(said("-o", "json"))["keys"] == ["acme/shop/prod"]
 
 
+def test_a_field_of_components_is_told_by_its_name_in_each(said, tmp_path):
+    parts = "components:\n  - {name: web, process: {env: {A: b}}}\n  - {name: worker, process: {env: {C: d}}}\n"
+    text = FILES["prodsprint.yaml"].replace(
+        "process: {command: run, env: {TOKEN: hunter2}}\n", f"process: {{command: run}}\n{parts}"
+    )
+    (tmp_path / "prodsprint.yaml").write_text(text.replace("port: 8080", "ports: {web: 8080, worker: 8081}"))
+    with pytest.raises(TerminalError, match=r".") as caught:
+        said("acme/shop/prod", "process.env")
+    assert str(caught.value) == (
+        "acme/shop/prod has no field `process.env`. "
+        "Did you mean `components.web.process.env` or `components.worker.process.env`?"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("shop/prod",), "there is no default/shop/prod"),
+        (("shop/prod",), "there is no default/shop/prod in these files; did you mean acme/shop/prod?"),
+        (("acme/shop/prd",), "; did you mean acme/shop/prod?"),
+        (("acme/shop/prod", "xyzzy"), "has no field `xyzzy`. `prodsprint explain acme/shop/prod` lists them"),
         (("a/b/c/d",), "is no key"),
         (("acme/shop/prod", "release.bak"), "Did you mean `release.bake`?"),
         (("environments.release.bak",), "there is no field"),

@@ -140,3 +140,11 @@ def test_a_terminal_is_never_overrun_and_a_pipe_gets_everything(hall, world, ask
     for columns in (80, 120):
         assert max(map(len, on_a_terminal(words, columns).splitlines())) <= columns
     assert on_a_terminal([*words, "-o", "wide"], 80).count("of many words") >= 20
+
+
+def test_problems_of_manifests_are_folded_on_a_terminal(tmp_path):
+    text = "apiVersion: prodsprint/v1\nkind: Project\nname: a\nenvironments: [{name: prod, port: no, nothing: 1}]\n"
+    (tmp_path / "prodsprint.yaml").write_text(text)
+    shown = on_a_terminal(["validate", str(tmp_path)], 80).splitlines()
+    assert max(len(line) for line in shown if str(tmp_path) not in line) <= 80
+    assert any(line.startswith("    ") for line in shown)

@@ -8,16 +8,18 @@ from dataclasses import replace
 
 import pygit2
 import pytest
-from api_world import PROD, STAGING, rolling, steady
+from api_world import PROD, STAGING, ZOO, rolling, steady
 from gitrepos import Repo
 from manifest_samples import edited
 from worktrees import WorkTree, manifest
 
 from reconciler.cli import markdown, proposal
 from reconciler.cli.told import comment
+from reconciler.core.desired import Key
 from reconciler.core.digest import release_digest
 from reconciler.core.state import Quarantine
 from reconciler.manifest.meaning import Action, Change, Meaning
+from reconciler.manifest.removal import approval_of, digest
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_explain_tells_a_commit_in_the_words_of_the_product(plan, tree, service)
     tree.commit(a=manifest("a", 8001, "v2", source=service))
     shown = plan("--explain", "HEAD~1", "HEAD")
     head, _, *rest = shown.out.splitlines()
-    assert head.endswith(": 1 environment changes, 1 new release")
+    assert head.endswith(": 1 changed, 1 new release")
     assert rest[0] == "default/a/prod: a new release by 1/5/25/100 %"
     assert re.fullmatch(r"  version v1 → v2 \([0-9a-f]{12} → [0-9a-f]{12}\)", rest[1])
 
@@ -163,14 +165,98 @@ def test_a_removal_over_the_budget_says_how_it_is_approved(plan, tree):
     shown = plan("--rev", "feature")
     assert shown.code == 3
     assert "held: it removes 2 of 2 projects (default/a, default/b), more than the budget allows." in shown.out
-    assert "The budget of removals is the default one: 10 projects, 34% of all." in shown.out
+    assert (
+        "The budget of removals is the default one: at most 10 projects at once, and of more than one at most 34 % of all; "
+        "one alone may always go, unless it is the last."
+    ) in shown.out
     data = json.loads(plan("--rev", "feature", "-o", "json").out)
     (approval,) = data["removal"]["approvals"]
     assert data["removal"]["digest"] in approval
     tree.commit(approvals=f"---\n{approval}\n")
     shown = plan("--rev", "feature")
-    assert (shown.code, "held" in shown.out) == (0, False)
-    assert "default/a/prod: removed; it goes on serving" in shown.out
+    assert (shown.code, "expected one line of text, found an empty text" in shown.out) == (1, True)
+    tree.commit(approvals=f"---\n{reasoned(approval)}\n")
+    shown = plan("--rev", "feature")
+    words = (
+        "does not count: what it approves is removed at once with it, and has to be held first; commit it after that"
+    )
+    assert (shown.code, f"  {words}\n" in shown.out) == (3, True)
+    shown = plan("--rev", "feature", "--base", "feature~2")
+    assert (shown.code, "  leaves default/a/prod without a manifest (keep)\n" in shown.out) == (0, True)
+
+
+def reasoned(approval: str) -> str:
+    """An approval as it is printed, with the reason that somebody gives."""
+    return approval.replace('reason: ""', "reason: They moved.")
+
+
+@pytest.fixture
+def leaving(tree):
+    """Two of the three projects go, one of them with its instances; and the approval for that."""
+    tree.commit(a=manifest("a", 8001, more="onDelete: destroy\n"), c=manifest("c", 8003))
+    for name in "ab":
+        (tree.folder / name / "prodsprint.yaml").unlink()
+    tree.commit()
+    return reasoned(approval_of(digest([Key("default", "a", "prod"), Key("default", "b", "prod")]), "default"))
+
+
+WHAT_GOES = "  destroys default/a/prod\n  leaves default/b/prod without a manifest (keep)\n"
+
+
+@pytest.mark.parametrize("between", [0, 3])
+def test_an_approval_says_what_it_lets_happen_of_what_was_removed_before(plan, tree, leaving, between):
+    for number in range(between):
+        tree.commit(c=manifest("c", 8010 + number))
+    branch(tree)
+    tree.commit(approvals=f"---\n{leaving}\n")
+    for words in (("--explain", "main", "feature"), ("--rev", "feature")):
+        shown = plan(*words)
+        assert shown.out.splitlines()[0].endswith(": 1 destroyed, 1 left without a manifest, 1 approval added")
+        assert WHAT_GOES in shown.out
+    data = json.loads(plan("--rev", "feature", "-o", "json").out)
+    assert (data["counts"]["destroyed"], data["counts"]["left"], data["counts"]["changed"]) == (1, 1, 0)
+    page = plan("--rev", "feature", "-o", "markdown").out
+    assert "destroys default/a/prod<br>leaves default/b/prod without a manifest" in page
+
+
+def test_an_approval_of_what_nobody_knows_says_so(plan, tree, leaving):
+    tree.commit(approvals="---\n" + reasoned(approval_of("f" * 64, "default")) + "\n")
+    shown = plan("--explain", "HEAD~1", "HEAD")
+    words = "approves a removal that this repo does not show; look at `prodsprint why` of the held environments"
+    assert f"  {words}\n" in shown.out
+
+
+def test_an_approval_of_another_workspace_lets_nothing_happen(plan, tree, leaving):
+    tree.commit(approvals=f"---\n{leaving.replace('workspace: default', 'workspace: acme')}\n")
+    shown = plan("--explain", "HEAD~1", "HEAD")
+    assert "  lets nothing happen: the removal has no environment of workspace acme\n" in shown.out
+
+
+def test_an_approval_of_what_a_daemon_holds_says_what_it_lets_happen(ask, world, tree):
+    removal = digest([PROD])
+    problem = f"acme/shop/prod was removed: commit `{approval_of(removal, 'acme')}`"
+    world.views[PROD] = replace(steady(PROD), problem=problem)
+    branch(tree)
+    tree.commit(approvals="---\n" + reasoned(approval_of(removal, "acme")) + "\n")
+    shown = ask("plan", "--rev", "feature")
+    assert "  leaves acme/shop/prod without a manifest (keep)\n" in shown.out
+    assert shown.out.splitlines()[0].endswith(": 1 left without a manifest, 1 approval added")
+
+
+def test_a_comment_names_nothing_of_the_machine_that_writes_it(run, tree, tmp_path):
+    tree.commit(b=manifest("b", 8003))
+    shown = run("plan", "--rev", "HEAD", "--base", "HEAD~1", "-o", "markdown", "--data-dir", str(tmp_path / "nowhere"))
+    assert "The observed state is unknown &#40;no daemon was in reach&#41;" in shown.out
+    assert str(tmp_path) not in shown.out
+
+
+def test_fields_are_named_as_manifests_name_them(plan, tree, service):
+    text = manifest("a", 8001, source=service).replace(
+        "    port: 8001\n", "    port: 8001\n    release: {bake: 1m, maxBake: 9h}\n"
+    )
+    tree.commit(a=text.replace("app.py\n", "app.py\n  env: {TOKEN: x}\n"))
+    (change,) = json.loads(plan("--explain", "HEAD~1", "HEAD", "-o", "json").out)["environments"]
+    assert [one["field"] for one in change["details"]] == ["process.env.TOKEN", "release.bake", "release.maxBake"]
 
 
 def test_environment_values_are_never_printed(plan, tree, service):
@@ -227,6 +313,27 @@ def test_what_is_quarantined_is_denied(ask, world, shop):
     shown = ask("plan", "--rev", "feature")
     assert (shown.code, "Quarantine" in shown.out) == (3, True)
     assert digest != release_digest(view.desired)
+
+
+def test_what_needs_a_port_that_is_still_served_is_not_promised(ask, world, tree, service):
+    world.views = {ZOO: replace(steady(ZOO), desired=None)}
+    branch(tree)
+    tree.commit(late=manifest("late", 8080, source=service), fine=manifest("fine", 8090, source=service))
+    shown = ask("plan", "--rev", "feature")
+    assert shown.code == 3
+    assert (
+        "default/late/prod is not planned: held: port 8080 belongs to zoo/app/prod still; choose another" in shown.out
+    )
+    assert "default/late/prod: nothing →" not in shown.out
+    assert "default/fine/prod: nothing → v1" in shown.out
+    data = json.loads(ask("plan", "--rev", "feature", "-o", "json").out)
+    assert (list(data["blocked"]), list(data["plans"])) == (["default/late/prod"], ["default/fine/prod"])
+
+
+def test_what_comes_back_has_its_port(ask, world, tree, shop):
+    world.views = {PROD: replace(steady(PROD), desired=None)}
+    shown = ask("plan", "--rev", "feature")
+    assert (shown.code, "still" in shown.out) == (0, False)
 
 
 def test_what_has_no_known_commit_is_not_planned(ask, world, shop, tree):
@@ -294,14 +401,14 @@ def test_a_comment_is_never_too_long(words):
     text = comment(meant(10_000, words), "a title", ["a note"], details)
     assert len(text) <= 60_000
     assert "more rows, for which there is no room here." in text
-    assert text.startswith("### ProdSprint: 10,000 environments change\n")
+    assert text.startswith("### ProdSprint: 10,000 left without a manifest\n")
     assert text.count("<details>") == text.count("</details>")
 
 
 def test_a_small_comment_has_all_of_it():
     text = comment(meant(2, "x"), "a title", [], [("plan of a", "1. run\n")])
     assert text == (
-        "### ProdSprint: 2 environments change\n\na title\n\n| what | what happens |\n|---|---|\n"
+        "### ProdSprint: 2 left without a manifest\n\na title\n\n| what | what happens |\n|---|---|\n"
         "| <code>default/p00000/prod</code> | removed x |\n| <code>default/p00001/prod</code> | removed x |\n\n"
         "<details><summary>plan of a</summary>\n\n<pre>\n1. run\n\n</pre>\n\n</details>\n"
     )

@@ -61,6 +61,32 @@ def test_what_git_does_not_track_is_no_context(run, tree):
     assert run("validate").code == 1
 
 
+def test_problems_are_counted_at_the_end(run, tree):
+    tree.write(a="name: [\n", b=manifest("b", 8002).replace("source:", "sauce:").replace("port:", "prot:"))
+    lines = run("validate").out.splitlines()
+    assert (len(lines), lines[-1]) == (4, "3 problems in 2 files")
+
+
+TARGET = "---\napiVersion: prodsprint/v1\nkind: Target\nname: fast\ntype: process\n"
+
+
+def test_a_target_that_git_does_not_track_is_named_where_it_may_be_missed(run, tree):
+    tree.write(
+        targets=TARGET, scratch=manifest("a", 8001), a=manifest("a", 8001).replace("8001", "8001\n    target: fast")
+    )
+    hint = "targets/prodsprint.yaml does not count here, since git does not track it: 'git add' it if it is to\n"
+    shown = run("validate", "a")
+    assert (shown.code, shown.err) == (1, hint)
+    assert run("validate", "a", "--alone").err == ""
+    assert run("validate", "b").err == "1 problem in other files of the work tree " + f"{tree.folder}/\n"
+    (tree.folder / ".gitignore").write_text("targets\n")
+    assert run("validate", "a").err == ""
+    (tree.folder / ".gitignore").unlink()
+    tree.git.index.add("targets/prodsprint.yaml")
+    tree.git.index.write()
+    assert (run("validate", "a").code, run("validate", "a").err) == (0, "")
+
+
 def test_files_are_named_as_they_were_from_where_one_is(run, tree, monkeypatch):
     tree.write(b=manifest("b", 8001))
     monkeypatch.chdir(tree.folder / "a")
@@ -244,7 +270,7 @@ def test_the_validate_hook_checks_what_is_staged_against_the_rest(tree):
     tree.git.index.add("c/prodsprint.yaml")
     tree.git.index.write()
     done = hook("prodsprint-validate", tree.folder)
-    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (1, ["1 problem in 1 file"])
     assert done.stdout.startswith("c/prodsprint.yaml:10:11: port 8001 belongs to default/a/prod too")
     tree.write(c=manifest("c", 8003))
     assert hook("prodsprint-validate", tree.folder).returncode == 0

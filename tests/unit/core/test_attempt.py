@@ -257,3 +257,29 @@ def test_newer_settings_change_neither_the_attempt_nor_the_rules_it_began_under(
     assert after.release.desired.instances == 7
     assert after.release.desired.strategy == before.release.desired.strategy
     assert not scene.look().records
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"strategy": replace(STRATEGY, steps=STEPS[1:])}, "steps"),
+        (
+            {"strategy": replace(STRATEGY, max_bake=1.0), "analysis": replace(POLICY, interval=5.0)},
+            "deadlines and analysis",
+        ),
+    ],
+)
+def test_rules_that_are_for_the_next_release_are_told_while_they_are(changes, what):
+    scene = STATES["baking"]()
+    version = scene.state.rollout.release.desired.artifact.version
+    assert "NextRelease" not in [one.condition for one in scene.look().waiting]
+    scene.commit(version, **changes)
+    commit = scene.desired.commit[:12]
+    last = scene.look().waiting[-1]
+    assert last.message == (
+        f"the {what} of commit {commit} are for the next release: this one goes on by 5 % → 25 % → 100 %, as it began"
+    )
+    assert last.condition == "NextRelease"
+    assert scene.look().waiting[0].condition == "Analysis"
+    scene.commit(version)
+    assert [one.condition for one in scene.look().waiting] == ["Analysis"]

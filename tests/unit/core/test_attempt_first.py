@@ -9,6 +9,7 @@ from fakes.scene import Scene
 from fakes.situations import STATES
 from fakes.values import instances, release
 
+from reconciler.core.desired import Step, Strategy, StrategyKind
 from reconciler.core.observed import InstanceStatus, Observed
 from reconciler.core.plan import traffic_for
 from reconciler.core.state import Phase, Result, Route, SetRoute, Verb
@@ -142,3 +143,48 @@ def test_nobody_can_abort_the_only_release_that_serves():
         for _ in range(5):
             scene.obey()
             assert serves(scene)
+
+
+# --- what is said meanwhile -------------------------------------------------------------------------------------------
+
+
+def test_a_first_release_waits_for_its_instances_and_says_so_not_for_requests():
+    scene = STATES["first_serving"]()
+    scene.tick()
+    waits = scene.look().waiting[0]
+    assert waits.message == "certified when its 2 instances were ready for 10 s (2.0 s so far)"
+    assert waits.who == "nobody: it is certified then"
+    assert waits.deadline == pytest.approx(scene.inputs().now.wall + 8.0)
+    scene.bake()
+    scene.look()
+    assert scene.state.rollout.phase is Phase.PROMOTING
+
+
+def test_all_at_once_waits_for_its_instances_too():
+    scene = STATES["idle"]()
+    scene.commit("v2", strategy=Strategy(StrategyKind.ALL_AT_ONCE, (Step(10_000, 5.0),), 300.0, 3600.0, 60.0))
+    scene.baking()
+    scene.tick(canary=(3, 0), stable=(0, 0))
+    assert "needs" not in scene.look().analysis.reason
+    assert scene.look().waiting[0].message.startswith("certified when its 2 instances were ready for 5 s (")
+
+
+def test_a_first_release_whose_instances_went_away_says_what_it_waits_for():
+    scene = STATES["first_serving"]()
+    scene.bake(20.0, canary=(3, 0), stable=(0, 0))
+    scene.observed = replace(scene.observed, instances=scene.observed.instances[:1])
+    assert scene.look().waiting[0].message == "certified as soon as its 2 instances are ready again"
+
+
+def test_a_first_release_that_starts_is_given_up_at_the_deadline_and_a_later_one_rolled_back():
+    assert STATES["first_starting"]().look().waiting[0].who == "nobody: given up at the deadline"
+    assert STATES["starting"]().look().waiting[0].who == "nobody: rolled back at the deadline"
+
+
+def test_instances_that_are_ready_wait_for_the_router_without_a_deadline():
+    scene = STATES["first_starting"]()
+    scene.obey()
+    scene.obey()
+    scene.observed = replace(scene.observed, traffic=None)
+    waits = scene.look().waiting[0]
+    assert (waits.condition, waits.deadline) == ("Traffic", None)

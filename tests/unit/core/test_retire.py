@@ -32,6 +32,7 @@ def test_a_removed_manifest_leaves_what_serves_as_it_is_and_says_who_can_end_it(
     assert serving(scene) == before
     assert (ready(scene).status, ready(scene).reason) == (ConditionStatus.FALSE, "Tombstone")
     assert "prodsprint.yaml was removed by commit dddddddddddd; v" in ready(scene).message
+    assert decision.waiting[0].message.endswith(" goes on serving, as onDelete: keep says")
     assert decision.waiting[0].condition == "Tombstone"
     assert "release retire" in decision.waiting[0].who
 
@@ -113,6 +114,7 @@ def test_a_key_to_be_destroyed_ends_without_traffic_and_instances_from_every_sta
     assert past <= {one.digest for one in scene.state.certified}
     assert scene.state.history
     assert ready(scene).reason == "Retired"
+    assert ready(scene).message == "retired by daemon: prodsprint.yaml was removed by commit dddddddddddd"
     assert scene.look().outcome == Done()
 
 

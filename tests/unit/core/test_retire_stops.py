@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.endings import rest, serving
+from fakes.endings import ready, rest, serving
 from fakes.situations import STATES
 from fakes.values import desired, release
 
@@ -99,6 +99,7 @@ def test_a_person_retires_what_no_manifest_asks_for(state):
     assert "environment.retired" in rest(scene)
     assert (scene.observed.traffic, scene.observed.instances) == (None, ())
     assert scene.state.retirement.reason == "retired by ada: because"
+    assert ready(scene).message == "retired by ada: because"
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import pytest
 from api_world import PROD, instances, release, rolling, steady
+from fakes.troubles import BROKEN, HELD, UNPUSHED
 
 from reconciler.core.desired import Instant
 from reconciler.core.observed import InstanceStatus, Observed
-from reconciler.core.state import Condition, ConditionStatus, ConditionType, Pause, Phase, Quarantine
-from reconciler.core.view import summary
+from reconciler.core.state import Condition, ConditionStatus, ConditionType, Pause, Phase, Quarantine, Retirement
+from reconciler.core.view import summary, waiting_for
 from reconciler.core.waiting import Waiting
 
 NOW = Instant(1.0, 1.0, "boot")
+UNREAD = "the config repo cannot be read: no route to host"
+HELD_ASKS = "Restore it, or commit this with a reason"
 PAUSE = Pause("token:eve", "inventory", 1.0, 2.0)
 
 
@@ -94,3 +97,37 @@ def test_the_summary_names_the_first_thing_that_stands_in_the_way():
     broken = replace(barred, problem="a.yaml:1:1: no")
     assert summary(broken) == "the manifest is not valid: a.yaml:1:1: no"
     assert summary(replace(broken, waiting=(Waiting("Baking", "it bakes", "time", None, None),))) == "it bakes"
+
+
+def test_the_summary_calls_a_manifest_wrong_only_where_somebody_has_read_it():
+    view = replace(steady(PROD), desired=None)
+    assert summary(replace(view, problem=UNREAD)) == UNREAD
+    assert summary(replace(view, problem=HELD[1])).endswith(HELD_ASKS)
+
+
+def test_the_summary_says_who_took_a_key_out_of_service():
+    gone = Retirement("token:eve", "retired by token:eve: sold", NOW, NOW, 9.0)
+    view = replace(with_state(steady(PROD), retirement=gone, stable=None), desired=None)
+    assert summary(view) == "retired by token:eve: sold"
+    by_itself = replace(gone, who="daemon", reason="a.yaml was removed")
+    assert summary(with_state(view, retirement=by_itself)) == "retired by daemon: a.yaml was removed"
+    assert summary(with_state(view, retirement=replace(by_itself, ended=None))).startswith("being retired by daemon")
+
+
+@pytest.mark.parametrize(
+    ("problem", "condition", "short"),
+    [
+        (BROKEN, "ManifestProblem", "manifest problem: shop/prodsprint.yaml:6:1"),
+        (HELD[2], "RemovalHeld", "removal held"),
+        (UNPUSHED, "RevisionNotFound", "revision 'v9' not found"),
+        (BROKEN, "Held", "all of it"),
+        ("", "ConfigRepo", "all of it"),
+    ],
+)
+def test_a_table_says_in_short_what_is_waited_for_first(problem, condition, short):
+    waits = Waiting(condition, "all of it", "ann", None, None)
+    assert waiting_for(replace(steady(PROD), problem=problem, waiting=(waits,))) == short
+
+
+def test_a_table_says_nothing_of_what_waits_for_nothing():
+    assert waiting_for(steady(PROD)) == ""

@@ -173,7 +173,7 @@ def test_refused_file_keeps_what_it_held():
     before = compiled({"a/prodsprint.yaml": MINIMAL})
     after = compiled({}, before, refused={"a/prodsprint.yaml": "is a symbolic link"})
     assert after.desired == before.desired
-    assert after.key_problems == {PROD: "a/prodsprint.yaml: is a symbolic link. Commit a regular file"}
+    assert after.key_problems == {PROD: "a/prodsprint.yaml: is a symbolic link. Commit the file itself in its place"}
 
 
 def test_one_bad_manifest_among_many_stops_only_itself():

@@ -204,7 +204,8 @@ def test_what_is_new():
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("keep", "removed; it goes on serving"), ("destroy", "destroyed, since it is removed: its traffic goes")]
+    ("how", "words"),
+    [("keep", "removed; it goes on serving"), ("destroy", "destroyed, since it is removed: its traffic goes")],
 )
 def test_what_is_removed_says_what_becomes_of_it(how, words):
     found = told({"prodsprint.yaml": f"{PLAIN}onDelete: {how}\n", "b.prodsprint.yaml": project("b", 1024)},
@@ -218,7 +219,7 @@ def fleet(count: int) -> Files:
     return {f"{n}.prodsprint.yaml": project(f"p{n}", 2000 + n) for n in range(count)}
 
 
-def test_removals_over_the_budget_are_held_until_each_workspace_approves():
+def test_removals_over_the_budget_are_held_whatever_the_same_commit_approves():
     found = told(fleet(10), fleet(5))
     assert {one.action for one in found.keys} == {"held"}
     assert found.held
@@ -228,10 +229,16 @@ def test_removals_over_the_budget_are_held_until_each_workspace_approves():
         "reason": "The team is gone.",
     }  # fmt: skip
     approved = told(fleet(10), {**fleet(5), "yes.prodsprint.yaml": approval})
-    assert approved.held is None
-    assert {one.action for one in approved.keys} == {"removed"}
-    elsewhere = told(fleet(10), {**fleet(5), "yes.prodsprint.yaml": {**approval, "workspace": "others"}})
-    assert elsewhere.held
+    assert approved.held == found.held
+    assert {one.action for one in approved.keys} == {"held"}
+
+
+def test_a_project_that_loses_many_environments_at_once_is_held():
+    more = "".join(f"  - name: e{n}\n    port: {3000 + n}\n" for n in range(11))
+    found = told({"prodsprint.yaml": PLAIN + more}, {"prodsprint.yaml": PLAIN})
+    assert found.held
+    assert found.held.projects == {("default", "hello")}
+    assert [one.action for one in found.keys].count("held") == 11
 
 
 def test_an_empty_commit_is_held():

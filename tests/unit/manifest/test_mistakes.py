@@ -41,7 +41,7 @@ MISTAKES = {
         [("version: v1\n", "version: 1.10\n")],
         ['5:10: `version`: expected a text, found the number `1.10`. Put it in quotes: `"1.10"`'],
     ),
-    "version missing": ([("version: v1\n", "")], ["1:1: `version` is missing. Add `version:`"]),
+    "version missing": ([("version: v1\n", "")], ["1:1: `version` is missing. Add `version:` with its value"]),
     "version that git would refuse": (
         [("version: v1\n", "version: -v1\n")],
         [
@@ -57,7 +57,7 @@ MISTAKES = {
     ),
     "port out of range": (
         [("8080", "80800")],
-        ["10:11: `port`: expected at most 65535, found the number `80800`. Change the value"],
+        ["10:11: `port`: expected at most 65535, found the number `80800`. Choose a number from 1 to 65535"],
     ),
     "port twice": (
         [(PROD, PROD + environment("test", 8080))],
@@ -72,7 +72,7 @@ MISTAKES = {
     ),
     "no environments": (
         [("environments:\n  - name: prod\n" + PROD, "environments: []\n")],
-        ["8:15: `environments`: expected at least 1 of them, found an empty list. Change the value"],
+        ["8:15: `environments`: expected at least 1 of them, found an empty list. Write 1 to 50 of them"],
     ),
     "environments as a mapping": (
         [("  - name: prod\n" + PROD, "  prod:\n    port: 8080\n")],
@@ -97,7 +97,7 @@ MISTAKES = {
         [(PROD, f"{PROD}    release:\n      steps: [1, 100]\n")],
         [
             f"12:{column}: `weight`: expected a percentage such as 5% or 0.25% (at most two decimals), found {number}. "
-            "Write the number with its unit"
+            f"Write `{number}%`"
             for column, number in ((15, 1), (18, 100))
         ],
     ),
@@ -271,7 +271,7 @@ def test_every_pydantic_error_is_translated(kind, context):
         detail["ctx"] = context
     error = ValidationError.from_exception_data("Project", [detail])
     document = Document("f.yaml", {"name": 5}, {}, "")
-    (problem,) = translate(error, "Project", (), lambda path: (document, path))
+    (problem,) = translate(error.errors(), "Project", (), lambda path: (document, path))
     assert problem.message
     assert problem.hint
     for jargon in ("Input should", "pydantic", "http", "instance", "dict", "permitted"):

@@ -98,7 +98,7 @@ def test_port_of_a_tombstone_is_not_free_until_it_is_retired():
     snapshot = linker.update("c3", one("b", "b", 1))
     assert snapshot.key_problems == {
         key("b"): "b:40:11: port 1 belongs to default/a/prod still, which was removed from a and may be running. "
-        "Choose another port, or free it with `prodsprint release retire default/a/prod`"
+        'Choose another port, or free it with `prodsprint release retire default/a/prod --reason "renamed"`'
     }
     freed = linker.forget(key("a"))
     assert (set(freed.desired), freed.problems, freed.changed) == ({key("b")}, (), {key("a"), key("b")})
@@ -179,8 +179,9 @@ def test_held_removal_stays_in_force_and_says_what_to_commit():
     assert set(snapshot.key_problems) == {key("a"), key("b")}
     assert snapshot.key_problems[key("a")] == (
         "a: default/a/prod was removed by commit c2 together with 1 other project, more than the budget allows: it is held "
-        "in force. Restore it, or commit this with a reason: `{apiVersion: prodsprint/v1, kind: Approval, workspace: default, "
-        f"name: removal-{removals.digest[:12]}, removal: {removals.digest}, reason: \"\"}}`"
+        "in force. Restore it, or commit this with a reason: `{apiVersion: prodsprint/v1, kind: Approval, "
+        "workspace: default, "
+        f'name: removal-{removals.digest[:12]}, removal: {removals.digest}, reason: ""}}`'
     )
     assert [problem.code for problem in snapshot.problems] == [Code.REMOVAL_HELD] * 2
 
