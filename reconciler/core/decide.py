@@ -136,7 +136,7 @@ def _unasked(draft: Draft) -> Condition:
     if going is not None:
         return false(ConditionType.READY, "Retiring" if going.ended is None else "Retired", retire.ending(going))
     if draft.inputs.tombstone is not None:
-        return false(ConditionType.READY, "Tombstone", f"{retire.kept(draft)} ({retire.WHO})")
+        return false(ConditionType.READY, "Tombstone", retire.kept(draft))
     return false(ConditionType.READY, "NoManifest", "no manifest asks for this key; what runs is left as it is")
 
 

@@ -92,9 +92,9 @@ def _end(draft: Draft) -> None:
 
 def ending(going: Retirement) -> str:
     """Who takes a key out of service and why, or did so; the reason of a person's verb says it itself."""
-    if going.who != DAEMON:
-        return going.reason
-    return f"{'being retired' if going.ended is None else 'retired'} by {going.who}: {going.reason}"
+    if going.ended is None:
+        return f"it is being taken out of service: {going.reason}"
+    return going.reason if going.who != DAEMON else f"retired by {going.who}: {going.reason}"
 
 
 def _say_what_stays(draft: Draft) -> None:

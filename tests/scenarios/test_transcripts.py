@@ -112,7 +112,7 @@ class Player:
 
 
 def test_there_are_transcripts():
-    assert {path.stem for path in TRANSCRIPTS} == {"commits", "plan", "release", "validate", "verbs"}
+    assert {path.stem for path in TRANSCRIPTS} == {"commits", "plan", "release", "stays", "validate", "verbs"}
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)

@@ -37,6 +37,8 @@ class Invariants:
     last_commit: float = 0.0
     plans: dict[Key, dict[int, tuple[object, ...]]] = field(default_factory=dict)
     states: dict[Key, KeyState] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    """What was recorded of manifests."""
     interfered: bool = False
     """Whether a person's verb moved traffic or ended an attempt."""
 
@@ -206,6 +208,7 @@ class Invariants:
     def _manifest_was_told_of(self, before: KeyState, after: KeyState, transition: Transition) -> None:
         """What is wrong with a manifest is recorded once a change."""
         told = [one.type for one in transition.records if one.type.startswith("manifest.")]
+        self.told += told
         inputs = json.loads(transition.inputs)
         changed = after.problem != before.problem and inputs.get("desired") is not None
         if told != [("manifest.broken" if after.problem else "manifest.mended")] * changed:

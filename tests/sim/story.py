@@ -156,13 +156,11 @@ class Story:
 
     def _mistakes(self, chance: random.Random, world: World, scheduler: Scheduler) -> None:
         """Commits break the manifest, which keeps what is in force, and mend it; causes are worded anew meanwhile."""
-        if chance.random() < 0.7:
-            return
-        moment = chance.uniform(0.0, LONGEST)
-        for problem in chance.choice(((BROKEN,), (BROKEN, f"{BROKEN} (timed out)", BROKEN.replace(":3:", ":4:")))):
-            self._at(world, moment, problem, lambda one=problem: self._break(world, scheduler, one))
+        moment, more = chance.uniform(0.0, LONGEST), (f"{BROKEN} (timed out)", BROKEN.replace(":3:", ":4:"))
+        for problem in chance.choice(((), (), (), (BROKEN,), (BROKEN, *more))):
+            self._at(world, moment, problem, partial(self._break, world, scheduler, problem))
             moment += chance.choice((0.01, 1.0, 20.0))
-        self._at(world, moment, "mended", lambda: self._break(world, scheduler, ""))
+        self._at(world, moment, "manifest sound", partial(self._break, world, scheduler, ""))
 
     def _break(self, world: World, scheduler: Scheduler, problem: str) -> None:
         world.desires.problems[KEY] = problem

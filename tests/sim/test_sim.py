@@ -18,7 +18,7 @@ from sim.replicas import Violated
 from sim.story import CrashAt, Recorder, Story, fixed, outcome, removed
 
 from reconciler import reconcile
-from reconciler.core import attempt, decide, gate, plan, retire, rollback, rollout
+from reconciler.core import attempt, decide, gate, lastgood, plan, retire, rollback, rollout
 from reconciler.core.condition import true
 from reconciler.core.desired import OnDelete
 from reconciler.core.state import ConditionType, Retirement, retired
@@ -161,6 +161,17 @@ ENDINGS: dict[str, tuple[str, Callable[..., Any], str]] = {
         "its traffic is None",
     ),
 }
+
+
+def test_a_broken_manifest_that_is_told_of_at_every_look_is_noticed(monkeypatch):
+    monkeypatch.setattr(lastgood, "notice", lambda draft: draft.say("manifest.broken", draft.inputs.problem))
+    with pytest.raises(Violated, match="is recorded"):
+        fixed(Recorder())
+
+
+def test_stories_have_broken_manifests_in_them():
+    told = [record for seed in range(10) for record in Story(seed).run().told]
+    assert {"manifest.broken", "manifest.mended"} <= set(told)
 
 
 @pytest.mark.parametrize("what", ENDINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import subprocess
 import sys
@@ -10,12 +11,17 @@ from dataclasses import replace
 
 import pytest
 from api_world import PROD, STAGING, rolling, steady
+from fakes.troubles import BROKEN, HELD
 from prodsprint.v1 import Attempt, Environment, Pause, WhyResponse
 from ruamel.yaml import YAML
 
+from reconciler.api import convert
 from reconciler.cli import why
 from reconciler.cli.history import row
-from reconciler.core import state
+from reconciler.core import lastgood, state
+from reconciler.core.desired import Instant
+from reconciler.core.trouble import approval
+from reconciler.core.view import summary
 from reconciler.core.waiting import Waiting
 
 READING = (
@@ -225,3 +231,68 @@ def test_status_is_printed_again_when_something_happens(hall, world):
         finally:
             one.kill()
             one.communicate()
+
+
+# --- manifests that have a problem, and environments that ended -------------------------------------------------------
+
+
+def shown(view):
+    """A view as the API gives it to those who ask why."""
+    return WhyResponse(
+        summary=summary(view), waiting=map(convert.waiting, view.waiting), environment=convert.environment(view)
+    )
+
+
+def stalled(problem, reason):
+    view = steady(PROD)
+    marks = (state.Condition(state.ConditionType.STALLED, state.ConditionStatus.TRUE, reason, "m", 1, 1_700_000_000.0),)
+    waits = lastgood.waiting(problem, view.desired)
+    return replace(view, problem=problem, state=replace(view.state, conditions=marks), waiting=(waits,))
+
+
+def test_a_broken_manifest_is_shown_where_people_look(ask, world):
+    world.views[PROD] = stalled(BROKEN, "ManifestProblem")
+    lines = ask("status", "acme/shop/prod").out.splitlines()
+    assert re.split(r" {2,}", lines[1]) == [
+        "acme/shop/prod", "v1", "v1", "Stalled", "Healthy", "2/2", "-", "manifest problem: shop/prodsprint.yaml:6:1",
+    ]  # fmt: skip
+    assert lines[3] == f"acme/shop/prod: {BROKEN}"
+    assert ask("why", "acme/shop/prod").out == (
+        "acme/shop/prod: v1 serves, git asks for v1 (Stalled, Healthy)\n\n"
+        f"waits for   ManifestProblem: {BROKEN}\n"
+        "unblocked   by whoever mends shop/prodsprint.yaml\n\n"
+        "in force    commit cccccccccccc; nothing newer since 2023-11-14 22:13:20\n"
+    )
+
+
+def test_a_removal_that_is_held_is_called_that_and_its_approval_is_printed_once(ask, world):
+    world.views[PROD] = stalled(HELD[2], "RemovalHeld")
+    told = ask("status", "acme/shop/prod").out
+    assert "Stalled" in told
+    assert "removal held\n" in told
+    assert "apiVersion" not in told
+    lines = ask("why", "acme/shop/prod").out.splitlines()
+    assert lines[-2] == "To approve the removal, commit this with a reason:"
+    assert lines[-1] == approval(HELD[2])
+    assert sum("apiVersion" in line for line in lines) == 1
+    assert "not valid" not in "\n".join(lines)
+
+
+def test_the_approval_is_never_folded():
+    answer = shown(stalled(HELD[2], "RemovalHeld"))
+    assert why.text(answer, None, 60).splitlines()[-1] == approval(HELD[2])
+
+
+@pytest.mark.parametrize("reason", ["Retired", "Tombstone"])
+def test_what_ended_says_who_ended_it_and_when(ask, world, reason):
+    message = "retired by ann: sold" if reason == "Retired" else "a.yaml was removed; v1 goes on serving"
+    kind = state.ConditionType.READY
+    marks = (state.Condition(kind, state.ConditionStatus.FALSE, reason, message, 1, 1_700_000_000.0),)
+    gone = state.Retirement("ann", message, Instant(1.0, 1.0, "boot"), None, 2.0) if reason == "Retired" else None
+    view = steady(PROD)
+    world.views[PROD] = replace(view, desired=None, state=replace(view.state, conditions=marks, retirement=gone))
+    assert ask("history", "acme/shop/prod").out.endswith(f"\n{message}, 2023-11-14 22:13:20\n")
+    assert "retired" not in ask("history", "acme/shop/prod", "-o", "json").out
+    told = ask("why", "acme/shop/prod").out
+    assert "\nsince       2023-11-14 22:13:20\n" in told
+    assert told.count(message) == (reason == "Retired")

@@ -111,7 +111,7 @@ def test_the_summary_says_who_took_a_key_out_of_service():
     assert summary(view) == "retired by token:eve: sold"
     by_itself = replace(gone, who="daemon", reason="a.yaml was removed")
     assert summary(with_state(view, retirement=by_itself)) == "retired by daemon: a.yaml was removed"
-    assert summary(with_state(view, retirement=replace(by_itself, ended=None))).startswith("being retired by daemon")
+    assert summary(with_state(view, retirement=replace(by_itself, ended=None))).startswith("it is being taken out")
 
 
 @pytest.mark.parametrize(
