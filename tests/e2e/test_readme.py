@@ -118,6 +118,8 @@ def test_the_readme_works(reader):
     reader.until(lambda: reader.state() == ("Synced", "Healthy"))
     assert reader.ask() == "hello from v1\n"
     assert len(TABLE) >= 10
+    reader.config.commit({"README.md": "what our services are"}, "a second commit")
+    subprocess.run(["git", "branch", "my-branch"], cwd=reader.config.folder, check=True)
     (ending,) = (command for command in TABLE if " instances stop" in command)
     for command in (one for one in TABLE if one != ending):
         code, shown = reader.run(command)
