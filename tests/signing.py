@@ -11,7 +11,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ObjectType
 
-NOW = time.time() + 60
+NOW = time.time() + 3600  # keys are made minutes after this line has run
 """Unix seconds at which tests look at signatures: after all of them were made."""
 DAY = 86_400.0
 
