@@ -110,10 +110,12 @@ def _poll(folder: Path, url: str, authority: Path, times: int) -> float:
 def _served(folder: Path) -> Iterator[tuple[str, Path]]:
     """A real smart-HTTP server with a certificate of its own: its address, and the file of the authority."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from gitservers import smart_https
+    from gitservers import certificate, smart_http
 
-    with smart_https(folder) as served:
-        yield served.url, served.authority
+    (folder / "tls").mkdir()
+    tls = certificate(folder / "tls")
+    with smart_http(folder, tls=tls, keep_alive=True) as served:
+        yield served.url, tls.file
 
 
 # --- one commit ------------------------------------------------------------------------------------------------------

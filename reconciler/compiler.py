@@ -62,12 +62,12 @@ class Compiler:
     def apply(self, follower: Follower, step: Step) -> None:
         """Link what a step of a config repo changes. Raises TransientError when the mirror cannot be read."""
         files = self._changed_files(follower, step)
-        drafts = self.drafts.of(files)
         name = self._named(follower.repo)
         before = self._held(name)
-        removals = self.linker.removals(drafts, name)
-        held = over_budget(removals, frozenset(map(project_of, before)), follower.repo.removals.allows)
         with uncollected(len(files)):
+            drafts = self.drafts.of(files)
+            removals = self.linker.removals(drafts, name)
+            held = over_budget(removals, frozenset(map(project_of, before)), follower.repo.removals.allows)
             self._note(self.linker.update(step.commit, drafts, held=held, repo=name))
         self._keep(files)
         self.applied(follower, step)
@@ -257,10 +257,12 @@ class Compiler:
         self.survivors = {one.identity for one in found.survivors}
         for (source, version), commit in found.versions.items():
             self.versions.setdefault(source, {})[version] = commit
-        self._link(found)
+        with uncollected(len(found.files)):
+            self._link(found)
         if found.files != before.files or found.applied != before.applied:  # they are called otherwise now
             self.pending.files |= self.files
             self.pending.applied |= {one.repo: one for one in found.applied}
+            self.pending.keys |= self.snapshot.changed
         self.settle()
         return found.applied
 
@@ -273,8 +275,7 @@ class Compiler:
             drafts |= self._fresh_or_lost(left, (*around, *survivors))
         drafts |= refused(found.files)
         drafts |= {path: refused_file(path, "", UNFOLLOWED) for path in orphaned(found, drafts)}
-        with uncollected(len(drafts)):
-            self._note(self.linker.restore(found.applied[-1].commit, drafts, history(found, survivors)))
+        self.linker.restore(found.applied[-1].commit, drafts, history(found, survivors))
         self.unsettled = True
 
     def _fresh_or_lost(self, files: list[KnownFile], around: tuple[Draft, ...]) -> dict[str, FileDraft]:
