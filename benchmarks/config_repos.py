@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -65,8 +66,9 @@ def _median(work: Callable[[], object], times: int) -> float:
     return statistics.median(found)
 
 
-def _git(*words: str, cwd: Path | None = None) -> None:
-    subprocess.run(["git", *words], cwd=cwd, check=True, stdout=subprocess.DEVNULL)
+def _git(*words: str, cwd: Path | None = None, authority: Path | None = None) -> None:
+    environment = os.environ | ({"GIT_SSL_CAINFO": str(authority)} if authority else {})
+    subprocess.run(["git", *words], cwd=cwd, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 # --- polls -----------------------------------------------------------------------------------------------------------
@@ -82,9 +84,7 @@ def _polls(folder: Path, service: str, sizes: tuple[int, ...], times: int) -> It
         with _served(place) as (address, authority):
             for scheme, url in (("file", repo.url), ("https", f"{address}/config.git")):
                 ours = _poll(place / f"mirrors-{scheme}", url, authority, times)
-                options = ("-c", f"http.sslCAInfo={authority}") if scheme == "https" else ()
-                words = (*options, "ls-remote", url, "refs/heads/main")
-                theirs = _median(partial(_git, *words), times) - start
+                theirs = _median(partial(_git, "ls-remote", url, "refs/heads/main", authority=authority), times) - start
                 found[scheme].append(ours)
                 yield at_most(
                     f"poll, nothing new, {scheme}, {size:,} manifests ({ours * 1000:.2f} ms) / git ls-remote "
@@ -129,14 +129,14 @@ def _commits(folder: Path, service: str, sizes: tuple[int, ...], times: int) -> 
         repo = FleetRepo(place / "config.git", size, service)
         _git("clone", "-q", "--mirror", repo.url, str(place / "plain.git"))
         daemon = FleetDaemon(place, repo.url, "--poll", "100ms")
-        with _running(daemon, size):
+        with _running(daemon, 2 * size if size <= LARGE else size):
             ours, theirs, parsed = [], [], _parsed(daemon)
             for number in range(times):
                 service_number = number * 37 % size
                 head, took = _commit(daemon, repo, service_number)
                 ours.append(took)
                 theirs.append(_fetch_and_diff(place / "plain.git", head))
-            parsed = _parsed(daemon) - parsed
+            parsed = _until_parsed(daemon, parsed + times) - parsed
         wait = 0.05  # the mean wait for the next poll, at 100 ms
         found[size] = statistics.median(ours) - wait
         base = statistics.median(theirs)
@@ -164,10 +164,10 @@ def _fetch_and_diff(mirror: Path, head: str) -> float:
 
 
 @contextmanager
-def _running(daemon: FleetDaemon, size: int, planned: int | None = None) -> Iterator[None]:
+def _running(daemon: FleetDaemon, planned: int) -> Iterator[None]:
     daemon.start()
     try:
-        _until_planned(daemon, size if planned is None else planned)
+        _until_planned(daemon, planned)
         yield
     finally:
         daemon.stop()
@@ -204,6 +204,12 @@ def _metric(daemon: FleetDaemon, name: str) -> float:
     where = json.loads(said.read_text(encoding="utf-8"))["http"]
     text = urllib.request.urlopen(f"http://{where}/metrics", timeout=60).read().decode()
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
+
+
+def _until_parsed(daemon: FleetDaemon, count: int) -> int:
+    """Wait until the metric, which is taken every few seconds, shows so many; what it shows."""
+    daemon.until(lambda: _parsed(daemon) >= count, seconds=30, every=0.5)
+    return _parsed(daemon)
 
 
 def _parsed(daemon: FleetDaemon) -> int:
@@ -294,7 +300,7 @@ def _neighbours(folder: Path, service: str, size: int) -> Iterator[Row]:
         place = folder / name
         repo = FleetRepo(place / "config.git", size, service, broken, failing)
         daemon = FleetDaemon(place, repo.url, "--poll", "100ms")
-        with _running(daemon, size, size - broken - failing):
+        with _running(daemon, size - broken - failing):
             found = [_commit(daemon, repo, size - 1 - number)[1] for number in range(15)]
         times[name] = statistics.median(found)
         words = f"{times[name] * 1000:.0f} ms (worst {max(found) * 1000:.0f})"
