@@ -77,10 +77,10 @@ class Snapshot:
         return tuple(problem for path in sorted(self.trouble) for problem in self.trouble[path])
 
     def dependants(self, key: Key) -> tuple[Key, ...]:
-        """The keys that need this one, sorted."""
-        projects = self.waiting.get(project_of(key), ())
-        keys = (other for project in projects for other in self.projects.get(project, ()))
-        return tuple(sorted(other for other in keys if key in _needs(self.desired.get(other))))
+        """The keys that wait for this one, sorted: environments that come after it, and other projects' that need it."""
+        own = (key.workspace, key.project)
+        keys = (other for project in (own, *self.waiting.get(own, ())) for other in self.projects.get(project, ()))
+        return tuple(sorted({other for other in keys if key in _before(other, self.desired.get(other))}))
 
     def origin(self, key: Key) -> tuple[str, Draft] | None:
         """The file and the document that say what this key is to be; None when no file does.
@@ -97,5 +97,7 @@ class Snapshot:
         return frozenset(file.blob for file in self.files.values() if file.blob)
 
 
-def _needs(state: DesiredState | None) -> tuple[Key, ...]:
-    return state.needs if state else ()
+def _before(key: Key, state: DesiredState | None) -> tuple[Key, ...]:
+    """What has to be done before a key."""
+    order = (Key(key.workspace, key.project, name) for name in state.after) if state else ()
+    return (*order, *(state.needs if state else ()))

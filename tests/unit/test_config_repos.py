@@ -113,6 +113,12 @@ def test_drafts_of_another_language_are_read_again(desk):
     assert desk.catalog.compiler.drafts.parsed == 2
 
 
+def test_what_waits_for_an_environment_is_known_by_it(desk):
+    more = "  - name: eu\n    port: 8100\n    after: prod\n"
+    desk.commit({path("a"): desk.project("a", 8000) + more, path("b"): "dependsOn: [a]\n" + desk.project("b", 8001)})
+    assert desk.catalog.dependants(key("a")) == (Key("default", "a", "eu"), key("b"))
+
+
 # --- removals ---------------------------------------------------------------------------------------------------------
 
 
